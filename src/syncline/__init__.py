@@ -1,0 +1,1 @@
+"""Syncline keeps Microsoft Dynamics 365 and Adobe Campaign in step."""
