@@ -1,0 +1,210 @@
+"""What a connector is: the abstract bases of both sides, and the write that every Campaign connector makes alike.
+
+What lives here: `DynamicsConnector` and `CampaignConnector`. A connector author implements the abstract methods; the
+methods marked final hold the rules that must not differ between connectors. No HTTP here, no storage.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from enum import StrEnum
+from typing import Protocol, final
+
+from attrs import frozen
+
+from syncline.errors import ConflictError
+from syncline.records import Change, Outcome, OutcomeKind, Page, ReadRequest, TargetRecord, Value, Values, Write
+from syncline.schemas import FieldSchema, TableSchema
+
+__all__ = ["CampaignCapabilities", "CampaignConnector", "DynamicsConnector", "Gate", "KeyCheck", "KeyProblem"]
+
+
+class Gate(Protocol):
+    """A gate that stays closed while a service asks for silence. One per principal and service."""
+
+    @property
+    def principal(self) -> str:
+        """Names who is being throttled, where; the key under which the storage shares the gate. No secrets."""
+
+    @property
+    def closed_until(self) -> datetime | None:
+        """When the silence ends; None while the gate is open."""
+
+    def close_until(self, when: datetime) -> None:
+        """Stay closed at least until `when`. Never shortens a wait."""
+
+
+class Connector(ABC):
+    """What both sides have in common. Every method may be called from several threads at once."""
+
+    @property
+    @abstractmethod
+    def name(self) -> str:
+        """One word and an origin for people, such as `Dynamics 365 at contoso.crm.dynamics.com`. No secrets."""
+
+    @property
+    @abstractmethod
+    def identity(self) -> str:
+        """Tells one environment from another: a store that was filled from one never talks to another."""
+
+    @property
+    @abstractmethod
+    def gates(self) -> Sequence[Gate]:
+        """Every gate this connector's requests pass."""
+
+    @abstractmethod
+    def check_access(self) -> None:
+        """Prove that the credentials work. Raises CredentialsError, UnavailableError or ThrottledError."""
+
+    @abstractmethod
+    def tables(self) -> Mapping[str, str]:
+        """Logical name to label of every table or resource that can be used in a mapping."""
+
+    @abstractmethod
+    def describe(self, table: str) -> TableSchema | None:
+        """The table's schema as of now, or None when there is no such table."""
+
+    @property
+    def clock_offset(self) -> float | None:
+        """The service's clock minus ours in seconds, measured from its answers; None before the first answer."""
+        return None
+
+    def close(self) -> None:
+        """Let go of connections. The connector opens them again when it is used again."""
+
+
+class DynamicsConnector(Connector):
+    """The Dynamics 365 side of an integration."""
+
+    @abstractmethod
+    def read(self, request: ReadRequest) -> Page:
+        """Read one page.
+
+        - LOAD and DELTA pages carry `next_link` while more follow and `delta_link` on the last; an end without a
+          delta link raises ProtocolError. OVERLAP pages carry `next_link` or nothing.
+        - Changes keep the source's order. A key may appear more than once; the last appearance is the newest.
+        - Deletes carry the key only.
+
+        Raises CursorLostError when the link is expired or not of this environment, SchemaChangedError when a column
+        or the table is gone, ThrottledError, UnavailableError, CredentialsError, ProtocolError, UntrustedUrlError.
+        """
+
+    @abstractmethod
+    def fetch(self, table: str, columns: Sequence[str], ids: Sequence[str]) -> Mapping[str, Change]:
+        """The current state of these records. Ids that are not in the answer do not exist any more."""
+
+    def count(self, table: str) -> int | None:
+        """About how many rows the table has; None where the service cannot say. May be a day old."""
+        return None
+
+    @property
+    def recommended_parallelism(self) -> int | None:
+        """How many requests at once the service recommends, once it has said so."""
+        return None
+
+
+class KeyProblem(StrEnum):
+    """Why a target field cannot serve as the key."""
+
+    NO_FIELD = "no such field"
+    NO_FILTER = "no filter to look records up by"
+    NO_IDENTIFICATION_KEY = "no identification key: creates could make duplicates"
+
+
+@frozen(kw_only=True)
+class KeyCheck:
+    """Whether a target field can serve as the key; `problem` is None when it can. `detail` is for people."""
+
+    problem: KeyProblem | None
+    detail: str = ""
+
+
+@frozen(kw_only=True)
+class CampaignCapabilities:
+    """What a target can do, as values the engine reads."""
+
+    #: A second create of one key is refused by the target with ConflictError, so that creating first is safe.
+    refuses_duplicates: bool = True
+
+
+class CampaignConnector(Connector):
+    """The Adobe Campaign side of an integration: six small verbs, and one final write made of them."""
+
+    capabilities: CampaignCapabilities = CampaignCapabilities()
+
+    @abstractmethod
+    def check_key(self, resource: TableSchema, key_field: str) -> KeyCheck:
+        """Whether records can be found by this field and duplicates of it are refused. Writes nothing."""
+
+    @abstractmethod
+    def find(self, resource: TableSchema, key_field: str, key: str) -> TargetRecord | None:
+        """The record whose key field equals `key`, or None. Raises RecordRefusedError when several carry the key."""
+
+    @abstractmethod
+    def create(self, resource: TableSchema, values: Values) -> None:
+        """Create a record.
+
+        Raises ConflictError when its key exists already, RecordRefusedError when the target will never take it,
+        AmbiguousWriteError when no answer came.
+        """
+
+    @abstractmethod
+    def update(self, resource: TableSchema, ref: str, values: Values) -> None:
+        """Set these fields of the record at `ref`. Raises ConflictError when it is gone, else as `create`."""
+
+    @abstractmethod
+    def delete(self, resource: TableSchema, ref: str) -> None:
+        """Delete the record at `ref`; one that is gone already is no error."""
+
+    @abstractmethod
+    def same(self, schema: FieldSchema | None, stored: Value, wanted: Value) -> bool:
+        """Whether a stored value already says what is wanted, in the target's own spelling of types and nulls."""
+
+    @final
+    def apply(self, write: Write, resource: TableSchema, *, still_ours: Callable[[], None]) -> Outcome:
+        """Make the write true, comparing before writing, and say what it came to.
+
+        `still_ours` is called right before each request that changes the target and raises LeaseLostError when this
+        process may not write any more. A record that the ledger does not know is created first where the target
+        refuses duplicates; the refusal then leads to the compare. After an ambiguous attempt the target is looked at
+        before anything is sent again.
+        """
+        key = write.key.id
+        calls = 0
+        if not (write.delete or write.known or write.ambiguous) and self.capabilities.refuses_duplicates:
+            still_ours()
+            calls += 1
+            try:
+                self.create(resource, write.create_values)
+                return Outcome(kind=OutcomeKind.CREATED, calls=calls)
+            except ConflictError:
+                pass  # somebody else's record carries the key already: it is adopted below
+        found = self.find(resource, write.key_field, key)
+        calls += 1
+        if write.delete:
+            if found is None:
+                return Outcome(kind=OutcomeKind.MISSING, calls=calls)
+            still_ours()
+            self.delete(resource, found.ref)
+            return Outcome(kind=OutcomeKind.DELETED, calls=calls + 1)
+        if found is None:
+            still_ours()
+            self.create(resource, write.create_values)
+            return Outcome(kind=OutcomeKind.CREATED, calls=calls + 1)
+        different = self.differences(resource, found.values, write.update_values)
+        if not different:
+            return Outcome(kind=OutcomeKind.IDENTICAL, calls=calls)
+        still_ours()
+        self.update(resource, found.ref, different)
+        return Outcome(kind=OutcomeKind.UPDATED, calls=calls + 1)
+
+    @final
+    def differences(self, resource: TableSchema, stored: Values, wanted: Values) -> dict[str, Value]:
+        """The wanted fields whose stored value says something else."""
+        return {
+            name: value
+            for name, value in wanted.items()
+            if not self.same(resource.fields.get(name), stored.get(name), value)
+        }
