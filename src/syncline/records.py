@@ -56,7 +56,7 @@ def decode_values(payload: bytes) -> dict[str, Value]:
     """The inverse of `encode_values`."""
     decoded = json.loads(payload, object_hook=_decode_decimal) if b'"$decimal"' in payload else json.loads(payload)
     if not isinstance(decoded, dict):
-        raise ValueError("a stored record must be a JSON object")
+        raise TypeError("a stored record must be a JSON object")
     return decoded
 
 
@@ -148,7 +148,7 @@ class ReadRequest:
 class Page:
     """One answer of the source. Exactly one of the links is set, or neither at the end of an OVERLAP pass."""
 
-    changes: tuple[Change, ...] = field(repr=len)
+    changes: tuple[Change, ...] = field(repr=lambda changes: f"<{len(changes)} changes>")
     next_link: str | None = field(default=None, repr=False)
     delta_link: str | None = field(default=None, repr=False)
 
