@@ -1,0 +1,286 @@
+"""The backlog's contract: what a queue of changes must promise, and the values it deals in.
+
+What lives here: the `Backlog` protocol, written as conditions, so that a stranger can write one; and its frozen
+values. No SQL, no rules about records.
+
+The queue in five sentences. One row per key: a newer change takes the place of an older one that waits. One write in
+flight per key: a change that arrives while its key is leased waits behind it in the same row. A lease is a grant with
+an epoch that only grows, and whoever settles must still hold it. Lanes go before each other, tables of a lane take
+turns, and within a table the oldest row leaves first. Every number shown is kept in the transaction that changes it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from enum import IntEnum, StrEnum
+from typing import Protocol
+
+from attrs import field, frozen
+
+from syncline.records import RecordKey
+
+__all__ = [
+    "Backlog",
+    "BacklogCounts",
+    "DeadReason",
+    "Entry",
+    "Grant",
+    "Group",
+    "Item",
+    "ItemState",
+    "Lane",
+    "Operation",
+    "PutReport",
+    "SettleReport",
+    "Settlement",
+    "Settling",
+    "Totals",
+]
+
+
+class Lane(IntEnum):
+    """Which rows leave first. Smaller goes before larger."""
+
+    CONSENT = 0
+    LIVE = 1
+    #: First loads, replays and resyncs.
+    BULK = 2
+
+
+class Operation(StrEnum):
+    """What a queued row says about its record."""
+
+    UPSERT = "upsert"
+    DELETE = "delete"
+
+
+class ItemState(StrEnum):
+    """Where a queued row stands."""
+
+    READY = "ready"
+    #: Waits until a time, after a failure that may pass.
+    DELAYED = "delayed"
+    LEASED = "leased"
+
+
+@frozen(kw_only=True)
+class Entry:
+    """One change to queue."""
+
+    key: RecordKey
+    #: The read sequence of the page it came with. Only grows.
+    seq: int
+    #: `records.encode_values` of the source's words; None when the record was deleted, or when `refresh` is set.
+    payload: bytes | None = field(repr=lambda payload: "None" if payload is None else f"<{len(payload)} bytes>")
+    lane: Lane = Lane.LIVE
+    #: First load or replay: fields with `apply_updates` off are written too. Or-ed when rows coalesce.
+    first: bool = False
+    #: What was read is not reliable, or the record must be seen anew: read it by key before writing.
+    refresh: bool = False
+    #: The target has it like this already: matters only if an older change for the key is queued, else it is skipped.
+    only_if_queued: bool = False
+
+
+@frozen(kw_only=True)
+class PutReport:
+    """What became of the entries of one put; the three numbers add up to the entries given."""
+
+    #: Rows that are new, or wait behind a leased one.
+    queued: int
+    #: Changes that a newer one replaced, the given ones included when they were the older.
+    superseded: int
+    #: Entries with `only_if_queued` that found nothing queued.
+    skipped: int
+
+
+@frozen(kw_only=True)
+class Grant:
+    """The right of one process to work on one workflow until it is released, lost or runs out.
+
+    Every write a worker makes names its grant; a grant that another one followed can change nothing.
+    """
+
+    workflow: str
+    #: A fresh UUID per process start.
+    owner: str
+    #: Grows with every grant of this store, over restarts too.
+    epoch: int
+    generation: int
+    expires_at: datetime
+    #: The previous owner died or vanished without releasing.
+    taken_over: bool = False
+
+
+@frozen(kw_only=True)
+class Item:
+    """One leased row: what to write now, and what earlier attempts left behind."""
+
+    id: int
+    key: RecordKey
+    seq: int
+    payload: bytes | None = field(repr=lambda payload: "None" if payload is None else f"<{len(payload)} bytes>")
+    lane: Lane
+    first: bool
+    refresh: bool
+    #: An earlier attempt may have been applied at the target.
+    ambiguous: bool
+    #: Claims so far, this one included.
+    attempts: int
+    #: How often a process died while it was sending this row alone.
+    crashes: int
+    queued_at: datetime
+
+
+class Settling(StrEnum):
+    """How a leased row ends."""
+
+    #: At the target as wanted, whatever it took.
+    WRITTEN = "written"
+    #: The rules say nothing has to be written.
+    SKIPPED = "skipped"
+    #: Set aside as a dead letter.
+    DEAD = "dead"
+    #: Back into the queue, not before `retry_at`.
+    RETRY = "retry"
+    #: Back into the queue at once, as if it had not been claimed; nothing was sent.
+    RELEASED = "released"
+
+
+class DeadReason(StrEnum):
+    """Why a record was set aside."""
+
+    #: A value does not convert, is too long, or is not text that can be sent.
+    CONVERSION = "conversion"
+    #: The target refused it for good.
+    REFUSED = "refused"
+    #: It kept failing while others succeeded.
+    EXHAUSTED = "exhausted"
+    #: The process died each time this record was being sent alone.
+    CRASHED = "crashed"
+
+
+@frozen(kw_only=True)
+class Settlement:
+    """The end of one leased row."""
+
+    item: Item
+    settling: Settling
+    #: WRITTEN or SKIPPED: what the ledger shall remember from now on; None leaves the ledger as it is.
+    fingerprint: bytes | None = field(default=None, repr=False)
+    #: WRITTEN as a delete: the ledger forgets the key.
+    forget: bool = False
+    #: RETRY: the earliest time of the next attempt.
+    retry_at: datetime | None = None
+    #: RETRY: the attempt may have been applied.
+    ambiguous: bool = False
+    #: RETRY: false gives the attempt back, because the service failed and not the record.
+    counts: bool = True
+    #: RETRY: must be read again by key first.
+    refresh: bool = False
+    #: DEAD: why.
+    reason: DeadReason | None = None
+    #: DEAD: the field it is about, where known.
+    field: str = ""
+    #: DEAD: a message for people; names fields and codes, never values.
+    message: str = ""
+
+
+@frozen(kw_only=True)
+class SettleReport:
+    """What a settle did. `refused` counts settlements whose lease had been lost: they changed nothing."""
+
+    settled: int
+    refused: int
+
+
+@frozen(kw_only=True, order=True)
+class Group:
+    """Rows that are counted together."""
+
+    table: str
+    operation: Operation
+    lane: Lane
+    state: ItemState
+
+
+@frozen(kw_only=True)
+class Totals:
+    """Since the workflow was created. `put` equals the sum of the others and of what is queued, exactly, always."""
+
+    put: int = 0
+    written: int = 0
+    superseded: int = 0
+    skipped: int = 0
+    dead: int = 0
+    discarded: int = 0
+    #: Settlements refused because the lease had been lost. Not part of the sum.
+    refused: int = 0
+
+
+@frozen(kw_only=True)
+class BacklogCounts:
+    """The backlog in numbers, as of one transaction."""
+
+    groups: Mapping[Group, int]
+    totals: Totals
+    #: When the row that has waited longest was queued; None when nothing is queued.
+    oldest: datetime | None
+    #: Dead letters that are still open.
+    dead_letters: int
+
+    @property
+    def size(self) -> int:
+        """Changes that were read and queued and wait to be written, leased ones included."""
+        return sum(self.groups.values())
+
+
+class Backlog(Protocol):
+    """A durable queue of changes. Every method is one transaction: all of it happens or nothing of it.
+
+    All methods may raise StorageBusyError or StorageFullError (nothing happened, the cursor stands), LeaseLostError
+    where a grant is named that no longer holds, and the other StorageErrors.
+    """
+
+    def put(self, grant: Grant, entries: Sequence[Entry]) -> PutReport:
+        """Queue changes.
+
+        - A key that is not queued gets a row, unless `only_if_queued` is set.
+        - A key that waits keeps its place; the change with the larger `seq` stays (the given one when equal), the
+          other counts as superseded. `first` is or-ed, the more urgent lane wins, an earlier delay ends, and
+          `ambiguous` stays.
+        - A key that is leased: the change waits behind it under the same conditions and is never merged into what is
+          being sent.
+        """
+
+    def lease(self, grant: Grant, limit: int) -> Sequence[Item]:
+        """Claim up to `limit` rows, and count the attempt, in one transaction.
+
+        - Eligible: ready rows, and delayed rows whose time has come. Never a key that is leased.
+        - Order: lane, then turns between tables, then the row that has been queued longest.
+        - A row that a process died on while it was marked as being sent is leased alone: it is the only item
+          returned, and only when the grant holds no other leased row.
+        """
+
+    def mark_sending(self, grant: Grant, items: Sequence[Item]) -> Sequence[Item]:
+        """Note that these leased rows are about to be sent; returns those that are still this grant's to send.
+
+        A process that dies afterwards leaves them ambiguous and, if the item was leased alone as a suspect, one
+        crash richer.
+        """
+
+    def settle(self, grant: Grant, settlements: Sequence[Settlement]) -> SettleReport:
+        """End leased rows.
+
+        - Only rows that are still leased under this grant's epoch change; others are counted as refused.
+        - A row with a newer change behind it stays, ready, with that change; what was settled is counted all the
+          same (RETRY and RELEASED then count as superseded). `ambiguous` and `first` are kept where the attempt was
+          not WRITTEN.
+        - The ledger and the dead letters change in the same transaction. WRITTEN resolves the key's dead letters.
+        """
+
+    def counts(self, workflow: str) -> BacklogCounts:
+        """The numbers, in milliseconds however long the queue is."""
+
+    def extend(self, grant: Grant, ttl: timedelta) -> Grant:
+        """Heartbeat: the grant runs until now + ttl. Raises LeaseLostError when another one followed."""

@@ -1,0 +1,375 @@
+"""What a storage must do: the backlog and everything that must be in one database with it.
+
+What lives here: the abstract base `Storage` and its frozen values. A host that brings its own storage implements
+this once. No SQL.
+
+Facts a storage keeps per workflow: what is wished and what is (two fields), the generation, the definition and the
+snapshot that runs, who holds the grant, how far each table was read, the ledger, the dead letters, the action
+history, and samples of depth and rate; and, for all workflows, the throttle gates.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from attrs import field, frozen
+
+from syncline.backlog import BacklogCounts, DeadReason, Entry, Grant, Item, PutReport, Settlement, SettleReport
+from syncline.records import ReadPosition, RecordKey
+from syncline.state_machine import WorkflowState
+
+__all__ = [
+    "ActionEntry",
+    "DeadLetter",
+    "DeadLetterStatus",
+    "Owner",
+    "PageCommit",
+    "Refusal",
+    "Sample",
+    "StateChange",
+    "Storage",
+    "WorkflowError",
+    "WorkflowRow",
+]
+
+
+@frozen(kw_only=True)
+class Owner:
+    """One process start. `id` is a fresh UUID; the rest tells on the same host whether the process still lives."""
+
+    id: str
+    host: str
+    #: Changes with every boot of the host; empty where the platform has none.
+    boot_id: str
+    pid: int
+    #: When the process started, in the kernel's own ticks, so that a reused pid is not taken for it; empty if unknown.
+    started: str = ""
+
+
+@frozen(kw_only=True)
+class WorkflowError:
+    """Why a workflow is FAILED."""
+
+    #: The error class's name, such as `SchemaChangedError`.
+    kind: str
+    message: str
+    remedy: str
+    at: datetime
+    #: The table or record it is about, where known.
+    about: str = ""
+
+
+@frozen(kw_only=True)
+class WorkflowRow:
+    """One workflow as the storage has it."""
+
+    workflow: str
+    #: What was asked for last: True after start, False after stop or failure.
+    wanted: bool
+    state: WorkflowState
+    generation: int
+    #: The definition as last edited, as JSON.
+    definition: str = field(repr=False)
+    #: The snapshot that this generation runs, as JSON text of the engine's own; None before the first start.
+    snapshot: str | None = field(repr=False)
+    #: Hash of the definition inside the snapshot, as reported by the process that runs it.
+    running_hash: str | None
+    error: WorkflowError | None
+    #: Owner id of the grant that is live right now, or None.
+    owner: str | None
+    #: How often in a row an owner vanished without progress.
+    crashes: int
+
+    @property
+    def stopping(self) -> bool:
+        """A stop was asked for and has not come true yet."""
+        return not self.wanted and self.state in (WorkflowState.STARTING, WorkflowState.RUNNING)
+
+
+@frozen(kw_only=True)
+class StateChange:
+    """One guarded step of a workflow. Happens only if state and generation are still as expected."""
+
+    expected_state: WorkflowState
+    expected_generation: int
+    state: WorkflowState
+    generation: int
+    wanted: bool
+    #: None leaves the stored error as it is; `clear_error` removes it.
+    error: WorkflowError | None = None
+    clear_error: bool = False
+    #: None leaves them as they are.
+    snapshot: str | None = field(default=None, repr=False)
+    running_hash: str | None = None
+    #: Only if nobody holds a live grant.
+    require_unowned: bool = False
+    #: Only if this grant still holds.
+    grant: Grant | None = None
+    #: Set to 0 when progress was made; None leaves it.
+    crashes: int | None = None
+
+
+@frozen(kw_only=True)
+class ActionEntry:
+    """One line of the history: who did what, or what became of the workflow."""
+
+    at: datetime
+    #: Such as `start`, `edit`, `RUNNING`, `discard`.
+    action: str
+    #: Whoever the host named, or empty.
+    by: str = ""
+    detail: str = ""
+
+
+@frozen(kw_only=True)
+class Refusal:
+    """A record that could not even be queued, because the rules refuse it."""
+
+    entry: Entry
+    reason: DeadReason
+    field: str
+    message: str
+
+
+@frozen(kw_only=True)
+class PageCommit:
+    """A page and the position behind it: stored together or not at all."""
+
+    table: str
+    position: ReadPosition
+    entries: Sequence[Entry]
+    refusals: Sequence[Refusal] = ()
+    #: Keys this page's full read has seen; kept only while `position.resync` is set.
+    seen: Sequence[str] = ()
+    #: Rows the rules found nothing to do for; they count as put and skipped.
+    skipped: int = 0
+
+
+class DeadLetterStatus(StrEnum):
+    """What became of a dead letter."""
+
+    OPEN = "open"
+    #: Put back into the backlog, to be read again from the source.
+    RETRIED = "retried"
+    DISCARDED = "discarded"
+    #: A later change of the same record was written.
+    RESOLVED = "resolved"
+
+
+@frozen(kw_only=True)
+class DeadLetter:
+    """A record that was set aside, with the reason and what was read."""
+
+    id: int
+    workflow: str
+    key: RecordKey
+    seq: int
+    payload: bytes | None = field(repr=False)
+    reason: DeadReason
+    field: str
+    message: str
+    at: datetime
+    generation: int
+    attempts: int
+    status: DeadLetterStatus
+
+
+@frozen(kw_only=True)
+class Sample:
+    """Depth and rate at one moment, for the trend."""
+
+    at: datetime
+    size: int
+    #: `Totals.written` at that moment.
+    written: int
+
+
+class Storage(ABC):
+    """One database that holds the backlog and all that belongs to it.
+
+    Implements the `Backlog` protocol (its methods and conditions hold here word for word) and the rest below. Every
+    method is one transaction and may be called from any thread. Each may raise StorageBusyError or StorageFullError
+    (nothing happened) and the StorageErrors. Time is the storage's own, so that several hosts agree.
+    """
+
+    # -- opening ------------------------------------------------------------------------------------------------
+
+    @abstractmethod
+    def close(self) -> None:
+        """Let go of files and connections. A closed storage opens again when it is used again."""
+
+    @abstractmethod
+    def now(self) -> datetime:
+        """The one clock that leases, delays and stamps of this storage go by. UTC."""
+
+    # -- workflows ----------------------------------------------------------------------------------------------
+
+    @abstractmethod
+    def register(self, workflow: str, definition: str) -> WorkflowRow:
+        """The workflow's row; created STOPPED with this definition when there is none."""
+
+    @abstractmethod
+    def workflow(self, workflow: str) -> WorkflowRow:
+        """The row of a registered workflow. Raises KeyError when it was never registered."""
+
+    @abstractmethod
+    def change_state(self, workflow: str, change: StateChange, action: ActionEntry | None = None) -> bool:
+        """Take one guarded step and note it in the history; False, and nothing happened, when a guard does not hold."""
+
+    @abstractmethod
+    def save_definition(self, workflow: str, definition: str, action: ActionEntry) -> None:
+        """Replace the definition; the running snapshot stays."""
+
+    @abstractmethod
+    def want_stop(self, workflow: str, action: ActionEntry) -> WorkflowRow:
+        """Note the wish to stop; the row afterwards."""
+
+    @abstractmethod
+    def record(self, workflow: str, action: ActionEntry) -> None:
+        """Append to the history."""
+
+    @abstractmethod
+    def history(self, workflow: str, limit: int = 100) -> Sequence[ActionEntry]:
+        """The newest entries first."""
+
+    # -- grants -------------------------------------------------------------------------------------------------
+
+    @abstractmethod
+    def acquire(self, workflow: str, owner: Owner, ttl: timedelta) -> Grant | None:
+        """The grant to work on the workflow, or None while somebody else's is live.
+
+        - A grant is live until it is released or runs out; on the same host and boot it ends with its process.
+        - Taking over an unreleased grant returns its leased rows to the queue: those marked as being sent become
+          ambiguous and suspect (crash counted if the row was leased alone), the others are as before the claim.
+          `taken_over` is set and the row's `crashes` grows by one.
+        - The new epoch is larger than any before.
+        """
+
+    @abstractmethod
+    def release(self, grant: Grant) -> None:
+        """Give the grant back, with whatever is still leased under it as RELEASED (marked rows become ambiguous).
+
+        Harmless when it was lost.
+        """
+
+    @abstractmethod
+    def extend(self, grant: Grant, ttl: timedelta) -> Grant:
+        """See `Backlog.extend`."""
+
+    @abstractmethod
+    def progress(self, grant: Grant) -> None:
+        """Note that work was done: the row's `crashes` goes back to 0."""
+
+    # -- reading ------------------------------------------------------------------------------------------------
+
+    @abstractmethod
+    def next_read(self, grant: Grant) -> int:
+        """A new read sequence, larger than any given before for this workflow. Taken before the read begins."""
+
+    @abstractmethod
+    def positions(self, workflow: str) -> Mapping[str, ReadPosition]:
+        """How far each table has been read. Tables that were never read are missing."""
+
+    @abstractmethod
+    def commit_page(self, grant: Grant, page: PageCommit) -> PutReport:
+        """Queue a page's entries, set aside its refusals and move the position, in one transaction.
+
+        Entries follow the conditions of `put`. A refusal supersedes what is queued for its key (a leased row stays),
+        becomes a dead letter and counts as put and dead.
+        """
+
+    @abstractmethod
+    def unseen(self, workflow: str, table: str, limit: int) -> Sequence[str]:
+        """Ids the ledger has for the table that the running resync did not see and that are not queued, in order."""
+
+    @abstractmethod
+    def end_resync(self, grant: Grant, table: str, position: ReadPosition) -> None:
+        """Forget what the resync saw and move the position, in one transaction."""
+
+    @abstractmethod
+    def drop_position(self, workflow: str, table: str) -> None:
+        """Forget how far a table was read (it left the definition). Its ledger stays."""
+
+    # -- backlog ------------------------------------------------------------------------------------------------
+
+    @abstractmethod
+    def put(self, grant: Grant, entries: Sequence[Entry]) -> PutReport:
+        """See `Backlog.put`."""
+
+    @abstractmethod
+    def lease(self, grant: Grant, limit: int) -> Sequence[Item]:
+        """See `Backlog.lease`."""
+
+    @abstractmethod
+    def mark_sending(self, grant: Grant, items: Sequence[Item]) -> Sequence[Item]:
+        """See `Backlog.mark_sending`."""
+
+    @abstractmethod
+    def settle(self, grant: Grant, settlements: Sequence[Settlement]) -> SettleReport:
+        """See `Backlog.settle`."""
+
+    @abstractmethod
+    def counts(self, workflow: str) -> BacklogCounts:
+        """See `Backlog.counts`."""
+
+    @abstractmethod
+    def next_due(self, workflow: str) -> datetime | None:
+        """When the next delayed row becomes ready; None when none is delayed."""
+
+    @abstractmethod
+    def audit(self, workflow: str) -> Sequence[str]:
+        """Recompute every counter from the rows; one sentence per difference. Empty when all is exact."""
+
+    # -- ledger -------------------------------------------------------------------------------------------------
+
+    @abstractmethod
+    def ledger(self, workflow: str, table: str, ids: Sequence[str]) -> Mapping[str, bytes]:
+        """The fingerprints of these records as last written; ids the target is not known to have are missing."""
+
+    @abstractmethod
+    def ledger_size(self, workflow: str, table: str) -> int:
+        """How many records of the table the target is known to have."""
+
+    # -- dead letters -------------------------------------------------------------------------------------------
+
+    @abstractmethod
+    def dead_letters(
+        self,
+        workflow: str,
+        *,
+        status: DeadLetterStatus | None = DeadLetterStatus.OPEN,
+        table: str | None = None,
+        record: str | None = None,
+        after: int = 0,
+        limit: int = 100,
+    ) -> Sequence[DeadLetter]:
+        """Dead letters in the order they were set aside, from the one after id `after`."""
+
+    @abstractmethod
+    def retry_dead_letters(self, workflow: str, ids: Sequence[int], action: ActionEntry) -> int:
+        """Queue the records of these open letters again, to be read anew by key; how many that were."""
+
+    @abstractmethod
+    def discard_dead_letters(self, workflow: str, ids: Sequence[int], action: ActionEntry) -> int:
+        """Close these open letters for good; how many that were."""
+
+    # -- gates and samples --------------------------------------------------------------------------------------
+
+    @abstractmethod
+    def gate(self, principal: str) -> datetime | None:
+        """Until when nothing may be sent for this principal; None when the gate is open."""
+
+    @abstractmethod
+    def close_gate(self, principal: str, until: datetime) -> None:
+        """Keep the gate closed at least until then. Never shortens a wait."""
+
+    @abstractmethod
+    def add_sample(self, workflow: str, sample: Sample) -> None:
+        """Remember depth and rate; samples older than a day are thinned to one per ten minutes, then dropped."""
+
+    @abstractmethod
+    def samples(self, workflow: str, since: datetime) -> Sequence[Sample]:
+        """Oldest first."""
