@@ -1,1 +1,106 @@
-"""Syncline keeps Microsoft Dynamics 365 and Adobe Campaign in step."""
+"""Syncline keeps Microsoft Dynamics 365 and Adobe Campaign Standard in step, inside your own program.
+
+What lives here: the names a host needs most, each loaded from its own module when it is first asked for. Importing
+`syncline` loads no HTTP client and has no side effect.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from syncline.backlog import Backlog
+    from syncline.connectors.base import CampaignConnector, DynamicsConnector
+    from syncline.errors import (
+        ActionNotAvailableError,
+        AmbiguousWriteError,
+        CheckFailedError,
+        ConflictError,
+        ConversionError,
+        CredentialsError,
+        CursorLostError,
+        DefinitionError,
+        ForkedConnectionError,
+        LeaseLostError,
+        MissingExtraError,
+        ProtocolError,
+        RecordRefusedError,
+        RetryLaterError,
+        SchemaChangedError,
+        SetupError,
+        SkipRecordError,
+        StopWorkflowError,
+        StorageBusyError,
+        StorageCorruptError,
+        StorageError,
+        StorageFullError,
+        StorageMismatchError,
+        StorageUnusableError,
+        SynclineError,
+        ThrottledError,
+        UnavailableError,
+        UntrustedUrlError,
+    )
+    from syncline.state_machine import WorkflowState
+    from syncline.store import Storage
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "ActionNotAvailableError",
+    "AmbiguousWriteError",
+    "Backlog",
+    "CampaignConnector",
+    "CheckFailedError",
+    "ConflictError",
+    "ConversionError",
+    "CredentialsError",
+    "CursorLostError",
+    "DefinitionError",
+    "DynamicsConnector",
+    "ForkedConnectionError",
+    "LeaseLostError",
+    "MissingExtraError",
+    "ProtocolError",
+    "RecordRefusedError",
+    "RetryLaterError",
+    "SchemaChangedError",
+    "SetupError",
+    "SkipRecordError",
+    "StopWorkflowError",
+    "Storage",
+    "StorageBusyError",
+    "StorageCorruptError",
+    "StorageError",
+    "StorageFullError",
+    "StorageMismatchError",
+    "StorageUnusableError",
+    "SynclineError",
+    "ThrottledError",
+    "UnavailableError",
+    "UntrustedUrlError",
+    "WorkflowState",
+    "__version__",
+]
+
+#: Where the names live that do not live in `syncline.errors`.
+_HOMES = {
+    "Backlog": "syncline.backlog",
+    "CampaignConnector": "syncline.connectors.base",
+    "DynamicsConnector": "syncline.connectors.base",
+    "Storage": "syncline.store",
+    "WorkflowState": "syncline.state_machine",
+}
+
+
+def __getattr__(name: str) -> object:
+    if name not in __all__:
+        raise AttributeError(f"module 'syncline' has no attribute {name!r}")
+    value = getattr(import_module(_HOMES.get(name, "syncline.errors")), name)
+    globals()[name] = value  # the next look-up finds it without coming here
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
