@@ -21,6 +21,7 @@ from attrs import field, frozen
 from syncline.records import RecordKey
 
 __all__ = [
+    "SUSPECT_AFTER",
     "Backlog",
     "BacklogCounts",
     "DeadReason",
@@ -37,6 +38,10 @@ __all__ = [
     "Settling",
     "Totals",
 ]
+
+#: A row that was marked as being sent in this many crashes may be their cause, and is leased alone from then on. One
+#: crash accuses every row in flight, most of them innocent; a second one with the same row is rarely chance.
+SUSPECT_AFTER = 2
 
 
 class Lane(IntEnum):
@@ -127,7 +132,7 @@ class Item:
     ambiguous: bool
     #: Claims so far, this one included.
     attempts: int
-    #: How often a process died while it was sending this row alone.
+    #: How often a process died while this row was marked as being sent.
     crashes: int
     queued_at: datetime
 
@@ -258,15 +263,15 @@ class Backlog(Protocol):
 
         - Eligible: ready rows, and delayed rows whose time has come. Never a key that is leased.
         - Order: lane, then turns between tables, then the row that has been queued longest.
-        - A row that a process died on while it was marked as being sent is leased alone: it is the only item
-          returned, and only when the grant holds no other leased row.
+        - A suspect, on which processes died `SUSPECT_AFTER` times or more while it was marked as being sent, is
+          leased alone: it is the only item returned, and only when the grant holds no other leased row. Rows that
+          are no suspects go on being leased meanwhile, but none while a suspect is.
         """
 
     def mark_sending(self, grant: Grant, items: Sequence[Item]) -> Sequence[Item]:
         """Note that these leased rows are about to be sent; returns those that are still this grant's to send.
 
-        A process that dies afterwards leaves them ambiguous and, if the item was leased alone as a suspect, one
-        crash richer.
+        A process that dies afterwards leaves them ambiguous and one crash richer.
         """
 
     def settle(self, grant: Grant, settlements: Sequence[Settlement]) -> SettleReport:

@@ -97,7 +97,8 @@ class StateChange:
     expected_generation: int
     state: WorkflowState
     generation: int
-    wanted: bool
+    #: None leaves the wish as it is, so that a stop asked for meanwhile is not overwritten.
+    wanted: bool | None = None
     #: None leaves the stored error as it is; `clear_error` removes it.
     error: WorkflowError | None = None
     clear_error: bool = False
@@ -243,7 +244,7 @@ class Storage(ABC):
 
         - A grant is live until it is released or runs out; on the same host and boot it ends with its process.
         - Taking over an unreleased grant returns its leased rows to the queue: those marked as being sent become
-          ambiguous and suspect (crash counted if the row was leased alone), the others are as before the claim.
+          ambiguous and one crash richer, the others are as before the claim.
           `taken_over` is set and the row's `crashes` grows by one.
         - The new epoch is larger than any before.
         """
