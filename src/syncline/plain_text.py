@@ -1,0 +1,34 @@
+"""Text from elsewhere, made harmless for one line of a log or a terminal.
+
+What lives here: one function. It escapes, it never translates, shortens nothing it was not asked to, and knows
+nothing of HTML.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+
+__all__ = ["plain"]
+
+#: Control and format characters (these turn text around or hide it), surrogates, line and paragraph separators.
+_HARMFUL = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
+#: Format characters that whole scripts cannot do without: joiner and non-joiner.
+_NEEDED = frozenset("\u200c\u200d")
+
+
+def plain(text: str, *, limit: int | None = None) -> str:
+    """`text` with everything that could break, recolour, reverse or hide a line written as a backslash escape.
+
+    With a `limit` (characters), longer text ends in an ellipsis.
+    """
+    if limit is not None and len(text) > limit:
+        text = text[: max(limit - 1, 0)] + "\N{HORIZONTAL ELLIPSIS}"
+    if text.isascii() and text.isprintable():
+        return text
+    return "".join(map(_escaped, text))
+
+
+def _escaped(character: str) -> str:
+    if character in _NEEDED or unicodedata.category(character) not in _HARMFUL:
+        return character
+    return character.encode("unicode_escape").decode("ascii")
