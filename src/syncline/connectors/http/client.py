@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 
 from syncline.clock import Clock
 from syncline.connectors.http.connections import Connections
-from syncline.connectors.http.exchange import Answer, ExchangeError, Headers, Trouble, WireRequest
+from syncline.connectors.http.exchange import Answer, Exchange, ExchangeError, Headers, Trouble, WireRequest
 from syncline.connectors.http.gate import ThrottleGate
 from syncline.connectors.http.limits import Limits
 from syncline.connectors.http.response import Response
@@ -46,7 +46,9 @@ class HttpClient:
     `base_url` is where relative addresses go; it and `also_trusted` are the only places anything is sent to. `timeout`
     bounds each request as a whole, in seconds: connecting, sending and reading. `headers` go with every request;
     `auth` gives the bearer token. `ca_file` replaces the trusted certificate authorities. Redirects are never followed;
-    cookies, proxies of the environment and netrc are never used. Raises `DefinitionError` for an unusable address.
+    cookies, proxies of the environment and netrc are never used. `transport` is an `httpx.BaseTransport` of the host's
+    own, for a proxy or a client certificate; then `connections` and `ca_file` are that transport's business. Raises
+    `DefinitionError` for an unusable address.
     """
 
     def __init__(
@@ -63,6 +65,7 @@ class HttpClient:
         ca_file: str | None = None,
         allow_loopback_http: bool = False,
         also_trusted: Sequence[str] = (),
+        transport: object | None = None,
     ) -> None:
         if not 0 < timeout < 86_400:
             raise ValueError("timeout must be positive.")
@@ -74,7 +77,7 @@ class HttpClient:
         self._auth = auth
         self._timeout = timeout
         self._heads = _HeaderBlocks(headers)
-        self._exchange = Connections(most=connections, limits=limits, ca_file=ca_file)
+        self._exchange = _exchange(transport, connections, limits, ca_file)
         self._last_date = ""
         self._last_moment = 0.0
 
@@ -214,6 +217,14 @@ class _HeaderBlocks:
                 self._blocks[names] = block
         lines.append(block)
         return b"".join(lines)
+
+
+def _exchange(transport: object | None, connections: int, limits: Limits, ca_file: str | None) -> Exchange:
+    if transport is None:
+        return Connections(most=connections, limits=limits, ca_file=ca_file)
+    from syncline.connectors.http._httpx import HttpxExchange  # loads httpx, which only such a host needs
+
+    return HttpxExchange(transport, limits)
 
 
 def _line(name: str, value: str) -> bytes:

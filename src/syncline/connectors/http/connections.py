@@ -17,8 +17,7 @@ from collections import deque
 from collections.abc import Callable
 
 from syncline.clock import SystemClock
-from syncline.connectors.http.exchange import Answer, ExchangeError, Trouble, WireRequest
-from syncline.connectors.http.gzip_body import BodyTooLargeError, decode
+from syncline.connectors.http.exchange import Answer, ExchangeError, Trouble, WireRequest, decoded
 from syncline.connectors.http.limits import Limits
 from syncline.connectors.http.tls import tls_context
 from syncline.connectors.http.trusted_url import Origin
@@ -80,7 +79,7 @@ class Connections:
             self._give_back(request.origin, connection, raw.reusable)
         finally:
             permits.put(None)
-        return self._decoded(raw)
+        return decoded(Answer(raw.head.status, raw.head.headers, raw.body), self._limits)
 
     def close(self) -> None:
         self._closed = True
@@ -124,18 +123,6 @@ class Connections:
                 raise _handshake_failure(error) from None
             raise
 
-    def _decoded(self, raw: RawAnswer) -> Answer:
-        head, body, _ = raw
-        encoding = head.headers.get("content-encoding")
-        if encoding is not None:
-            try:
-                body = decode(body, encoding, self._limits)
-            except BodyTooLargeError:
-                raise ExchangeError(Trouble.TOO_LARGE, "decoded body", sent=True) from None
-            except ValueError as error:
-                raise ExchangeError(Trouble.MALFORMED, str(error), sent=True) from None
-        return Answer(head.status, head.headers, body)
-
 
 class _Connection:
     """One open connection, used by one request at a time."""
@@ -162,7 +149,13 @@ class _Connection:
         """Send and read. Raises `ExchangeError`; `sent` is true from the moment the last byte was handed over."""
         if self._timeout != timeout:
             self._set_timeout(timeout)
-        self._send(_bytes_of(request), deadline)
+        try:
+            self._send(_bytes_of(request), deadline)
+        except ExchangeError as error:
+            answer = self._early_answer(request.method, limits)
+            if answer is None:
+                raise error from None
+            return answer._replace(reusable=False)
 
         def receive() -> bytes:
             remaining = _remaining(deadline, sent=True)
@@ -176,6 +169,17 @@ class _Connection:
                 raise ExchangeError(Trouble.CUT, type(error).__name__, sent=True) from None
 
         return read_answer(receive, request.method, limits)
+
+    def _early_answer(self, method: str, limits: Limits) -> RawAnswer | None:
+        """What a service said before it stopped listening: that a body is too large, or that it is throttling us."""
+
+        def receive() -> bytes:
+            return self._socket.recv(_READ) if self._poll() else b""
+
+        try:
+            return read_answer(receive, method, limits)
+        except (ExchangeError, OSError):
+            return None
 
     def _set_timeout(self, seconds: float) -> None:
         self._socket.settimeout(seconds)

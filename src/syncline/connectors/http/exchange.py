@@ -11,9 +11,11 @@ from collections.abc import Callable, Iterator, Mapping
 from enum import Enum
 from typing import NamedTuple, Protocol
 
+from syncline.connectors.http.gzip_body import BodyTooLargeError, decode
+from syncline.connectors.http.limits import Limits
 from syncline.connectors.http.trusted_url import Origin
 
-__all__ = ["Answer", "Exchange", "ExchangeError", "Headers", "Trouble", "WireRequest"]
+__all__ = ["Answer", "Exchange", "ExchangeError", "Headers", "Trouble", "WireRequest", "decoded"]
 
 
 class Trouble(Enum):
@@ -77,6 +79,19 @@ class Answer(NamedTuple):
     status: int
     headers: dict[str, str]
     body: bytes
+
+
+def decoded(answer: Answer, limits: Limits) -> Answer:
+    """The answer with its content encoding undone; raises `ExchangeError` where that cannot be done within limits."""
+    encoding = answer.headers.get("content-encoding")
+    if encoding is None:
+        return answer
+    try:
+        return answer._replace(body=decode(answer.body, encoding, limits))
+    except BodyTooLargeError:
+        raise ExchangeError(Trouble.TOO_LARGE, "decoded body", sent=True) from None
+    except ValueError as error:
+        raise ExchangeError(Trouble.MALFORMED, str(error), sent=True) from None
 
 
 class Exchange(Protocol):
