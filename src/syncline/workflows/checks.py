@@ -1,0 +1,72 @@
+"""The pre-flight report: what was looked at before a start, what was found, and what to do about it.
+
+What lives here: frozen values and how they read. The checks themselves belong to each workflow.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from enum import StrEnum
+
+from attrs import field, frozen
+
+__all__ = ["Check", "CheckReport", "CheckResult"]
+
+
+class CheckResult(StrEnum):
+    """What a check found."""
+
+    PASSED = "passed"
+    WARNING = "warning"
+    FAILED = "failed"
+    #: Not possible, because an earlier check failed.
+    SKIPPED = "skipped"
+
+
+@frozen(kw_only=True)
+class Check:
+    """One thing that was looked at."""
+
+    #: Stable name, such as `contact: change tracking`.
+    name: str
+    result: CheckResult
+    #: What was found.
+    detail: str = ""
+    #: What a person should do; empty when nothing is needed.
+    remedy: str = ""
+
+    def __str__(self) -> str:
+        line = f"{_MARKS[self.result]} {self.name}"
+        line += f": {self.detail}" if self.detail else ""
+        return f"{line}\n    {self.remedy}" if self.remedy else line
+
+
+_MARKS = {CheckResult.PASSED: "✓", CheckResult.WARNING: "!", CheckResult.FAILED: "✗", CheckResult.SKIPPED: "-"}
+
+
+@frozen(kw_only=True)
+class CheckReport:
+    """Every check of one pre-flight, in the order they were made. True when a start may follow."""
+
+    checks: tuple[Check, ...] = field(converter=tuple)
+
+    @property
+    def ok(self) -> bool:
+        return not self.failed
+
+    @property
+    def failed(self) -> tuple[Check, ...]:
+        return tuple(check for check in self.checks if check.result is CheckResult.FAILED)
+
+    @property
+    def warnings(self) -> tuple[Check, ...]:
+        return tuple(check for check in self.checks if check.result is CheckResult.WARNING)
+
+    def __bool__(self) -> bool:
+        return self.ok
+
+    def __iter__(self) -> Iterator[Check]:
+        return iter(self.checks)
+
+    def __str__(self) -> str:
+        return "\n".join(str(check) for check in self.checks)

@@ -1,0 +1,480 @@
+"""One bounded slice of a workflow's work.
+
+What lives here: `Cycle`, the coordinator. It owns the grant, the storage, the heartbeat, leasing and settling; reader
+and writer threads do HTTP only and report through one queue of events. It knows nothing of tables and mappings: those
+belong to the `Work` it is given.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter, deque
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from datetime import datetime
+from enum import StrEnum
+from queue import Empty, SimpleQueue
+
+from attrs import define, field, frozen
+
+from syncline.backlog import Grant, Item, Settlement, Settling
+from syncline.clock import Clock
+from syncline.connectors.base import Gate
+from syncline.errors import (
+    AmbiguousWriteError,
+    LeaseLostError,
+    RetryLaterError,
+    StopWorkflowError,
+    ThrottledError,
+    UnavailableError,
+)
+from syncline.instrumentation import DeadLettered, Instrumentation, Throttled, WritesSettled
+from syncline.records import OutcomeKind
+from syncline.store import Sample, Storage
+from syncline.workflows.concurrency import ConcurrencyLimit
+from syncline.workflows.settings import EngineSettings
+from syncline.workflows.verdicts import judge, released
+from syncline.workflows.work import Plan, Reading, Work
+from syncline.workflows.writers import Event, Job, JobDone, LeaseWatch, ReadDone, WriterPool
+
+__all__ = ["Budget", "Cycle", "CycleEnd", "Tally"]
+
+#: Requests that a job may still make after it was last allowed to: seconds kept in hand before the lease ends.
+_IN_HAND = 20.0
+_SAMPLE_EVERY = 10.0
+#: An unreachable service is left alone this long, doubling from the first to the second number of seconds.
+_OUTAGE_FIRST, _OUTAGE_MOST = 1.0, 60.0
+#: A retry that is due this soon is waited for instead of ending the cycle.
+_WORTH_WAITING = 5.0
+
+
+class CycleEnd(StrEnum):
+    """Why a cycle ended."""
+
+    #: The budget of time or records is used up.
+    BUDGET = "budget used up"
+    #: Everything there was to read is read, and everything that can be written now is written.
+    IDLE = "caught up"
+    #: A stop was asked for.
+    STOP = "stop requested"
+    #: A service asked for silence for longer than this cycle lasts.
+    THROTTLED = "throttled"
+    #: A service cannot be reached.
+    UNAVAILABLE = "service unavailable"
+    #: Something that must not be ignored; the workflow becomes FAILED.
+    FAILED = "failed"
+    #: Another process took the workflow over.
+    LEASE_LOST = "lease lost"
+
+
+@frozen(kw_only=True)
+class Budget:
+    """How much one cycle may do; None means without a limit."""
+
+    seconds: float | None = None
+    records: int | None = None
+
+
+@define(kw_only=True)
+class Tally:
+    """What a cycle did."""
+
+    read: int = 0
+    written: int = 0
+    skipped: int = 0
+    dead: int = 0
+    delayed: int = 0
+    refused: int = 0
+    calls: int = 0
+    outcomes: Counter[OutcomeKind] = field(factory=Counter)
+
+
+class Cycle:
+    """Runs until its budget is used up, there is nothing left to do, or it must stop; then leaves nothing in flight."""
+
+    def __init__(
+        self,
+        *,
+        storage: Storage,
+        grant: Grant,
+        work: Work,
+        settings: EngineSettings,
+        clock: Clock,
+        budget: Budget,
+        tell: Instrumentation,
+    ) -> None:
+        self.grant = grant
+        self.tally = Tally()
+        #: What made the cycle end with FAILED.
+        self.error: StopWorkflowError | None = None
+        #: The record the error is about, where there is one.
+        self.about = ""
+        #: When it is worth coming back, where that is known.
+        self.resume_at: datetime | None = None
+        self._storage = storage
+        self._work = work
+        self._settings = settings
+        self._clock = clock
+        self._budget = budget
+        self._tell = tell
+        self._end: CycleEnd | None = None
+        self._events: SimpleQueue[Event] = SimpleQueue()
+        self._watch = LeaseWatch(clock)
+        self._writers = WriterPool(self._events, self._watch, settings.writers, f"syncline-{grant.workflow}-writer")
+        self._limit = ConcurrencyLimit(settings.writers)
+        self._readers: ThreadPoolExecutor | None = None
+        self._reading: tuple[Reading, Future[object]] | None = None
+        self._refreshing: tuple[Plan, Future[object]] | None = None
+        self._ready: deque[Job] = deque()
+        self._settlements: list[Settlement] = []
+        self._started = self._settled_at = self._beat_at = self._looked_at = self._sampled_at = clock.monotonic()
+        self._leasing_from = self._started
+        self._reads_from = self._started
+        self._claimed = 0
+        self._leased_at = self._started
+        self._failures_in_a_row = 0
+        self._others_succeed = False
+        self._outage = _OUTAGE_FIRST
+        self._nothing_to_lease = False
+        self._queued = 0
+        self._progressed = False
+
+    # -- the loop ---------------------------------------------------------------------------------------------------
+
+    def run(self) -> CycleEnd:
+        """Work. On return no request is in flight; what was claimed and not sent goes back when the grant is released.
+
+        Raises what the storage raises, with nothing in flight either.
+        """
+        self._queued = self._storage.counts(self.grant.workflow).size
+        self._watch.allow(self._writing_time())
+        try:
+            with ThreadPoolExecutor(max_workers=2, thread_name_prefix=f"syncline-{self.grant.workflow}-reader") as pool:
+                self._readers = pool
+                try:
+                    while self._end is None:
+                        self._turn()
+                    self._drain()
+                finally:
+                    self._watch.revoke()
+                    self._writers.close()
+            self._sample()
+        except LeaseLostError:
+            self._end = CycleEnd.LEASE_LOST
+        return self._end
+
+    def _turn(self) -> None:
+        self._attend()
+        self._take_reading()
+        self._take_refreshed()
+        self._settle_if_due()
+        self._claim()
+        self._send()
+        self._start_reading()
+        if self._end is None:
+            self._judge_idleness()
+        if self._end is None:
+            self._wait_for_events()
+
+    def _wait_for_events(self) -> None:
+        pause = self._settings.attention.total_seconds()
+        if self._settlements:
+            pause = min(pause, self._settings.settle_after.total_seconds())
+        self._take_events(pause)
+
+    def _take_events(self, pause: float) -> None:
+        """Wait up to `pause` seconds for something to come back, then take everything that has."""
+        try:
+            event = self._events.get(timeout=pause)
+            while True:
+                if isinstance(event, JobDone):
+                    self._take(event)
+                event = self._events.get_nowait()
+        except Empty:
+            return
+
+    # -- staying in charge ------------------------------------------------------------------------------------------
+
+    def _writing_time(self) -> float:
+        return max(self._settings.lease.total_seconds() - _IN_HAND, self._settings.lease.total_seconds() / 2)
+
+    def _attend(self) -> None:
+        """Heartbeat, budget, samples, and whether somebody wants us to stop."""
+        now = self._clock.monotonic()
+        if self._budget.seconds is not None and now - self._started >= self._budget.seconds:
+            self._end = CycleEnd.BUDGET
+        if now - self._beat_at >= self._settings.heartbeat.total_seconds():
+            self.grant = self._storage.extend(self.grant, self._settings.lease)
+            self._watch.allow(self._writing_time())
+            self._beat_at = now
+        if now - self._looked_at >= self._settings.attention.total_seconds():
+            self._looked_at = now
+            if not self._storage.workflow(self.grant.workflow).wanted:
+                self._end = CycleEnd.STOP
+            self._queued = self._storage.counts(self.grant.workflow).size
+        if now - self._sampled_at >= _SAMPLE_EVERY:
+            self._sample()
+            self._sampled_at = now
+
+    def _sample(self) -> None:
+        counts = self._storage.counts(self.grant.workflow)
+        sample = Sample(at=self._storage.now(), size=counts.size, written=counts.totals.written)
+        self._storage.add_sample(self.grant.workflow, sample)
+
+    def _judge_idleness(self) -> None:
+        busy = self._writers.in_flight or self._ready or self._settlements or self._reading or self._refreshing
+        now = self._clock.monotonic()
+        if busy:
+            return
+        if self._records_used_up():
+            self._end = CycleEnd.BUDGET
+        elif now < self._leasing_from or now < self._reads_from:
+            self._judge_waiting(max(self._leasing_from, self._reads_from) - now)
+        elif self._nothing_to_lease:
+            self.resume_at = self._storage.next_due(self.grant.workflow)
+            wait = None if self.resume_at is None else (self.resume_at - self._storage.now()).total_seconds()
+            if wait is None or wait > min(_WORTH_WAITING, self._seconds_left()):
+                self._end = CycleEnd.IDLE
+
+    def _records_used_up(self) -> bool:
+        return self._budget.records is not None and self._claimed >= self._budget.records
+
+    def _seconds_left(self) -> float:
+        if self._budget.seconds is None:
+            return math.inf
+        return self._budget.seconds - (self._clock.monotonic() - self._started)
+
+    def _judge_waiting(self, wait: float) -> None:
+        """Silence was asked for or a service is away: sit it out if it fits into the budget, else end the cycle."""
+        if self._budget.seconds is None or wait > self._seconds_left():
+            self.resume_at = self._closed_until(self._work.gates)
+            self._end = CycleEnd.UNAVAILABLE if self.resume_at is None else CycleEnd.THROTTLED
+
+    @staticmethod
+    def _closed_until(gates: Sequence[Gate]) -> datetime | None:
+        return max((gate.closed_until for gate in gates if gate.closed_until is not None), default=None)
+
+    # -- reading ----------------------------------------------------------------------------------------------------
+
+    def _start_reading(self) -> None:
+        now = self._clock.monotonic()
+        if self._end is not None or self._reading is not None or now < self._reads_from or self._readers is None:
+            return
+        if self._records_used_up():
+            return
+        reading = self._work.next_reading(self.grant, self._queued)
+        if reading is not None:
+            self._reading = (reading, self._ask(self._readers, reading.fetch))
+
+    def _ask(self, pool: ThreadPoolExecutor, fetch: Callable[[], object]) -> Future[object]:
+        future = pool.submit(fetch)
+        future.add_done_callback(lambda _: self._events.put(ReadDone()))
+        return future
+
+    def _take_reading(self) -> None:
+        if self._reading is None or not self._reading[1].done():
+            return
+        reading, future = self._reading
+        self._reading = None
+        error = future.exception()
+        if error is None:
+            self.tally.read += reading.keep(future.result())
+            self._nothing_to_lease = False
+            self._progressed = True
+            return
+        try:
+            reading.failed(error)
+        except (RetryLaterError, StopWorkflowError) as left_over:
+            self._source_trouble(left_over)
+
+    def _take_refreshed(self) -> None:
+        if self._refreshing is None or not self._refreshing[1].done():
+            return
+        plan, future = self._refreshing
+        self._refreshing = None
+        error = future.exception()
+        if error is None:
+            self._follow(self._work.refreshed(plan.refreshing, future.result()))
+            return
+        self._release(plan.refreshing)
+        self._source_trouble(error)
+
+    def _source_trouble(self, error: BaseException) -> None:
+        if isinstance(error, ThrottledError):
+            self._reads_from = self._throttled(error)
+        elif isinstance(error, RetryLaterError):
+            self._reads_from = self._away()
+        elif isinstance(error, StopWorkflowError):
+            self._fail(error, about="")
+        else:
+            raise error
+
+    # -- writing ----------------------------------------------------------------------------------------------------
+
+    def _claim(self) -> None:
+        """Lease more when what is at hand runs low."""
+        settings = self._settings
+        if self._end is not None or self._clock.monotonic() < self._leasing_from or self._refreshing is not None:
+            return
+        if len(self._ready) >= settings.lease_batch // 2:
+            return
+        if self._nothing_to_lease and not self._time_to_look_again():
+            return
+        limit = settings.lease_batch
+        if self._budget.records is not None:
+            limit = min(limit, self._budget.records - self._claimed)
+        if limit <= 0:
+            return
+        items = self._storage.lease(self.grant, limit)
+        self._claimed += len(items)
+        self._nothing_to_lease = not items
+        self._leased_at = self._clock.monotonic()
+        if items:
+            self._follow(self._work.plan(items))
+
+    def _time_to_look_again(self) -> bool:
+        """Delayed rows come due, and a suspect is leased only when nothing else is: look now and then."""
+        idle = not (self._writers.in_flight or self._ready or self._settlements)
+        waited = self._clock.monotonic() - self._leased_at
+        return waited >= self._settings.attention.total_seconds() or (idle and waited > 0 and self._queued > 0)
+
+    def _follow(self, plan: Plan) -> None:
+        self._settlements.extend(plan.settlements)
+        self._ready.extend(plan.jobs)
+        if plan.refresh is not None and self._readers is not None:
+            self._refreshing = (plan, self._ask(self._readers, plan.refresh))
+
+    def _send(self) -> None:
+        """Keep the writers busy, with no more marked as being sent than they will send in a moment."""
+        now = self._clock.monotonic()
+        if self._end is not None or now < self._leasing_from or not self._ready:
+            return
+        limit = self._limit.limit
+        if self._writers.in_flight > limit + limit // 2:
+            return
+        room = 2 * limit - self._writers.in_flight
+        jobs = [self._ready.popleft() for _ in range(min(room, len(self._ready)))]
+        ours = {item.id for item in self._storage.mark_sending(self.grant, [job.item for job in jobs])}
+        for job in jobs:
+            if job.item.id in ours:
+                self._writers.submit(job)
+
+    def _take(self, done: JobDone) -> None:
+        self._writers.returned()
+        self._limit.completed(1, self._clock.monotonic(), saturated=bool(self._ready))
+        settlement = judge(done, self._settings, self._storage.now, others_succeed=self._others_succeed)
+        self._settlements.append(settlement)
+        if done.outcome is not None:
+            self._failures_in_a_row = 0
+            self._others_succeed = True
+            self._outage = _OUTAGE_FIRST
+            self.tally.outcomes[done.outcome.kind] += 1
+            self.tally.calls += done.outcome.calls
+        elif done.error is not None:
+            self._target_trouble(done.error, done.job.item)
+
+    def _target_trouble(self, error: Exception, item: Item) -> None:
+        """What an error means beyond the record it came with."""
+        if isinstance(error, ThrottledError):
+            self._leasing_from = self._throttled(error)
+            self._release_ready()
+        elif isinstance(error, UnavailableError | AmbiguousWriteError):
+            self._failures_in_a_row += 1
+            if self._failures_in_a_row >= max(4, self._limit.limit):
+                self._leasing_from = self._away()
+                self._release_ready()
+        elif isinstance(error, StopWorkflowError) and not isinstance(error, LeaseLostError):
+            self._fail(error, about=str(item.key))
+
+    def _throttled(self, error: ThrottledError) -> float:
+        """Close the gate for everybody and ask for less afterwards; until when, on the monotonic clock."""
+        until = self._closed_until([gate for gate in self._work.gates if gate.principal == error.principal])
+        now = self._clock.monotonic()
+        if until is None:
+            return now
+        known = self._storage.gate(error.principal)
+        if known is None or until > known:
+            self._storage.close_gate(error.principal, until)
+            self._limit.overloaded()
+            self._tell(Throttled(workflow=self.grant.workflow, principal=error.principal, until=until))
+        return now + max(0.0, (until - self._clock.now()).total_seconds())
+
+    def _away(self) -> float:
+        """A service cannot be reached: leave it alone, longer each time; until when, on the monotonic clock."""
+        wait, self._outage = self._outage, min(self._outage * 2, _OUTAGE_MOST)
+        self._failures_in_a_row = 0
+        self._others_succeed = False
+        self._limit.overloaded()
+        return self._clock.monotonic() + wait
+
+    def _release_ready(self) -> None:
+        self._release([job.item for job in self._ready])
+        self._ready.clear()
+
+    def _release(self, items: Sequence[Item]) -> None:
+        self._settlements.extend(released(item) for item in items)
+
+    def _fail(self, error: StopWorkflowError, about: str) -> None:
+        if self.error is None:
+            self.error, self.about = error, about
+        self._end = CycleEnd.FAILED
+
+    # -- settling ---------------------------------------------------------------------------------------------------
+
+    def _settle_if_due(self) -> None:
+        if not self._settlements:
+            return
+        waited = self._clock.monotonic() - self._settled_at
+        full = len(self._settlements) >= self._settings.settle_batch
+        if full or waited >= self._settings.settle_after.total_seconds() or not self._writers.in_flight:
+            self._settle()
+
+    def _settle(self) -> None:
+        began = self._clock.monotonic()
+        batch, self._settlements = self._settlements, []
+        report = self._storage.settle(self.grant, batch)
+        kinds = Counter(settlement.settling for settlement in batch)
+        self.tally.written += kinds[Settling.WRITTEN]
+        self.tally.skipped += kinds[Settling.SKIPPED]
+        self.tally.dead += kinds[Settling.DEAD]
+        self.tally.delayed += kinds[Settling.RETRY]
+        self.tally.refused += report.refused
+        self._settled_at = self._clock.monotonic()
+        self._nothing_to_lease = self._nothing_to_lease and not kinds[Settling.RELEASED]
+        for settlement in batch:
+            if settlement.settling is Settling.DEAD:
+                self._tell_of_death(settlement)
+        if not self._progressed and (kinds[Settling.WRITTEN] or kinds[Settling.SKIPPED] or kinds[Settling.DEAD]):
+            self._storage.progress(self.grant)
+            self._progressed = True
+        self._tell(
+            WritesSettled(
+                workflow=self.grant.workflow,
+                written=kinds[Settling.WRITTEN],
+                skipped=kinds[Settling.SKIPPED],
+                delayed=kinds[Settling.RETRY],
+                dead=kinds[Settling.DEAD],
+                calls=self.tally.calls,
+                seconds=self._settled_at - began,
+            )
+        )
+
+    def _tell_of_death(self, settlement: Settlement) -> None:
+        reason = "" if settlement.reason is None else settlement.reason.value
+        key, where = settlement.item.key, settlement.field
+        self._tell(DeadLettered(workflow=self.grant.workflow, key=key, reason=reason, field=where))
+
+    # -- ending -----------------------------------------------------------------------------------------------------
+
+    def _drain(self) -> None:
+        """Let what is in flight finish; after the deadline forbid it to begin anything more, and wait all the same."""
+        deadline = self._clock.monotonic() + self._settings.drain_deadline.total_seconds()
+        while self._writers.in_flight:
+            if self._clock.monotonic() >= deadline:
+                self._watch.revoke()
+            if self._clock.monotonic() - self._beat_at >= self._settings.heartbeat.total_seconds():
+                self.grant = self._storage.extend(self.grant, self._settings.lease)
+                self._beat_at = self._clock.monotonic()
+            self._take_events(self._settings.attention.total_seconds())
+        if self._settlements:
+            self._settle()

@@ -1,0 +1,72 @@
+"""How a table is read from nothing to caught up, one page at a time.
+
+What lives here: which page comes next, and which position follows a page. Pure: the connector fetches, the storage
+keeps. The order of stages is what makes a full read miss nothing:
+
+    LOAD (tracked, every row; the delta link comes with the last page)
+      → OVERLAP (untracked: everything modified since a margin before the load began, for what changed meanwhile)
+      → DELTA (change tracking), and after a resync, once the first delta is read to its end,
+      → MISSING (what the ledger has and the full read never showed is asked for by key) → DELTA
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from attrs import evolve
+
+from syncline.backlog import Lane
+from syncline.errors import ProtocolError
+from syncline.records import Page, ReadPosition, ReadRequest, ReadStage
+
+__all__ = ["begin", "caught_up", "following", "is_first", "lane_of", "request_for"]
+
+
+def begin(*, columns: tuple[str, ...], now: datetime, seq: int, resync: bool) -> ReadPosition:
+    """The position of a full read that has not begun. `now` should be the service's clock as far as it is known."""
+    return ReadPosition(stage=ReadStage.LOAD, started_at=now, pass_seq=seq, resync=resync, columns=columns)
+
+
+def request_for(table: str, position: ReadPosition, margin: timedelta) -> ReadRequest:
+    """The page to fetch next at this position. MISSING has none: it asks the ledger, not the source."""
+    since = position.started_at - margin if position.stage is ReadStage.OVERLAP else None
+    return ReadRequest(
+        table=table, columns=position.columns, stage=position.stage, link=position.link, since=since
+    )
+
+
+def following(position: ReadPosition, page: Page, now: datetime) -> ReadPosition:
+    """The position behind this page."""
+    position = evolve(position, read_at=now)
+    if page.next_link is not None:
+        return evolve(position, link=page.next_link)
+    if position.stage is ReadStage.LOAD:
+        return evolve(position, stage=ReadStage.OVERLAP, link=None, delta_link=_delta_link(page))
+    if position.stage is ReadStage.OVERLAP:
+        return evolve(position, stage=ReadStage.DELTA, link=position.delta_link, delta_link=None)
+    stage = ReadStage.MISSING if position.resync else ReadStage.DELTA
+    return evolve(position, stage=stage, link=_delta_link(page))
+
+
+def _delta_link(page: Page) -> str:
+    if page.delta_link is None:
+        raise ProtocolError(
+            "The source ended a tracked read without a delta link.",
+            remedy="Nothing was lost: the position stays where it was. Report this to the source's support.",
+        )
+    return page.delta_link
+
+
+def caught_up(position: ReadPosition, page: Page) -> bool:
+    """Whether `page`, which led to `position`, was the newest there was."""
+    return position.stage is ReadStage.DELTA and page.next_link is None and page.delta_link is not None
+
+
+def is_first(position: ReadPosition) -> bool:
+    """Whether records read at this position are a first load, so that first-load-only fields are written too."""
+    return position.stage in (ReadStage.LOAD, ReadStage.OVERLAP) and not position.resync
+
+
+def lane_of(position: ReadPosition) -> Lane:
+    """Changes of a caught-up table go before full reads."""
+    return Lane.LIVE if position.stage is ReadStage.DELTA else Lane.BULK

@@ -1,0 +1,58 @@
+"""The numbers a host may turn, with the defaults of the design.
+
+What lives here: `EngineSettings`. What a user configures about tables and fields is a definition, not a setting.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+from attrs import Attribute, field, frozen
+
+__all__ = ["EngineSettings"]
+
+
+def _positive(_: object, attribute: Attribute[Any], value: float | timedelta) -> None:
+    zero: Any = timedelta(0) if isinstance(value, timedelta) else 0
+    if not value > zero:
+        raise ValueError(f"{attribute.name} must be positive, not {value}")
+
+
+@frozen(kw_only=True)
+class EngineSettings:
+    """How a workflow's cycles work. All of them have a reason to be what they are; change them with one too."""
+
+    #: Most writes at once. How many there really are follows from what the target bears.
+    writers: int = field(default=32, validator=_positive)
+    #: Rows claimed at a time.
+    lease_batch: int = field(default=500, validator=_positive)
+    #: Settled writes are stored at the latest after this many, or after `settle_after`.
+    settle_batch: int = field(default=200, validator=_positive)
+    settle_after: timedelta = field(default=timedelta(milliseconds=50), validator=_positive)
+    #: How long a grant lasts without a heartbeat, and how often the heartbeat comes.
+    lease: timedelta = field(default=timedelta(seconds=60), validator=_positive)
+    heartbeat: timedelta = field(default=timedelta(seconds=10), validator=_positive)
+    #: How long a stop waits for what is in flight before it forbids further requests.
+    drain_deadline: timedelta = field(default=timedelta(seconds=30), validator=_positive)
+    #: How soon a stop or a takeover is noticed.
+    attention: timedelta = field(default=timedelta(milliseconds=250), validator=_positive)
+    #: First loads pause while more than this is queued.
+    high_water: int = field(default=50_000, validator=_positive)
+    #: How long a caught-up table is left alone within one long cycle.
+    poll_interval: timedelta = field(default=timedelta(seconds=10), validator=_positive)
+    #: How far before its own start a full read looks for changes made meanwhile.
+    overlap_margin: timedelta = field(default=timedelta(minutes=5), validator=_positive)
+    #: A record that failed this often while others succeeded is set aside.
+    max_attempts: int = field(default=8, validator=_positive)
+    #: A record that was being sent in this many crashes, at least three times alone, is set aside.
+    crash_limit: int = field(default=5, validator=_positive)
+    #: A workflow whose owner vanished this often without any progress becomes FAILED.
+    crash_loop_limit: int = field(default=10, validator=_positive)
+    #: How long services may be unreachable during a start before it fails.
+    start_timeout: timedelta = field(default=timedelta(minutes=10), validator=_positive)
+    #: Delay before a failed record's next attempt: doubles from the first to the second number.
+    retry_first: timedelta = field(default=timedelta(seconds=2), validator=_positive)
+    retry_most: timedelta = field(default=timedelta(minutes=15), validator=_positive)
+    #: Between two looks at whether anything changed, in `run()`.
+    idle_wait: timedelta = field(default=timedelta(seconds=5), validator=_positive)

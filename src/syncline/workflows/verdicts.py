@@ -1,0 +1,86 @@
+"""What becomes of a queued record after its write was tried.
+
+What lives here: the step from an outcome or an error to a settlement. Pure; what an error means for the whole workflow
+is the cycle's business.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from datetime import datetime, timedelta
+
+from syncline.backlog import DeadReason, Item, Settlement, Settling
+from syncline.errors import (
+    AmbiguousWriteError,
+    ConflictError,
+    ConversionError,
+    LeaseLostError,
+    SkipRecordError,
+    StopWorkflowError,
+    SynclineError,
+    ThrottledError,
+    UnavailableError,
+)
+from syncline.workflows.settings import EngineSettings
+from syncline.workflows.writers import JobDone
+
+__all__ = ["dead", "judge", "released", "retry_delay"]
+
+
+def released(item: Item) -> Settlement:
+    """Back into the queue as if it had never been claimed."""
+    return Settlement(item=item, settling=Settling.RELEASED)
+
+
+def dead(item: Item, reason: DeadReason, message: str, field: str = "") -> Settlement:
+    """Set aside."""
+    return Settlement(item=item, settling=Settling.DEAD, reason=reason, field=field, message=message)
+
+
+def retry_delay(attempts: int, settings: EngineSettings) -> timedelta:
+    """Doubling from the first delay to the longest, less up to a third at random so that a herd does not come back."""
+    doubled: timedelta = settings.retry_first * (1 << min(max(attempts - 1, 0), 30))
+    whole = min(doubled, settings.retry_most)
+    return whole * (1 - random.random() / 3)  # noqa: S311 - jitter, not a secret
+
+
+def judge(
+    done: JobDone, settings: EngineSettings, now: Callable[[], datetime], *, others_succeed: bool
+) -> Settlement:
+    """The settlement of a write.
+
+    - An outcome: WRITTEN.
+    - Not sent, or turned away before it was applied (throttled, lease ended, workflow failing): RELEASED.
+    - The record is at fault: DEAD.
+    - Anything else: RETRY after a delay. The attempt counts against the record only when `others_succeed`, so that an
+      outage sets nobody aside; when it has failed too often that way: DEAD.
+    """
+    item, error = done.job.item, done.error
+    if error is None:
+        return Settlement(
+            item=item, settling=Settling.WRITTEN, fingerprint=done.job.fingerprint, forget=done.job.forget
+        )
+    if isinstance(error, ThrottledError | LeaseLostError | StopWorkflowError):
+        return released(item)
+    if isinstance(error, SkipRecordError):
+        reason = DeadReason.CONVERSION if isinstance(error, ConversionError) else DeadReason.REFUSED
+        return dead(item, reason, str(error), error.field)
+    counts = others_succeed or not isinstance(error, UnavailableError | AmbiguousWriteError)
+    if counts and item.attempts >= settings.max_attempts:
+        why = f"It failed {item.attempts} times while other records were written; last: {_described(error)}"
+        return dead(item, DeadReason.EXHAUSTED, why)
+    delay = settings.retry_first / 10 if isinstance(error, ConflictError) else retry_delay(item.attempts, settings)
+    return Settlement(
+        item=item,
+        settling=Settling.RETRY,
+        retry_at=now() + delay,
+        # An error nobody knows may have come after the target was changed.
+        ambiguous=not isinstance(error, ConflictError | UnavailableError),
+        counts=counts,
+    )
+
+
+def _described(error: Exception) -> str:
+    """Our own errors speak without record values; of anything else only the class is safe to repeat."""
+    return str(error) if isinstance(error, SynclineError) else f"the connector raised {type(error).__name__}"

@@ -1,0 +1,66 @@
+"""What a cycle needs to know about the workflow it runs.
+
+What lives here: the abstract base `Work` and the values it deals in. A cycle owns leases, threads, budgets and the
+order of things; the work knows what to read, what the rules make of it, and how to write it.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+
+from attrs import field, frozen
+
+from syncline.backlog import Grant, Item, Settlement
+from syncline.connectors.base import Gate
+from syncline.workflows.writers import Job
+
+__all__ = ["Plan", "Reading", "Work"]
+
+
+@frozen(kw_only=True)
+class Reading:
+    """One page to fetch. `fetch` runs on a reader thread and does I/O with the source only.
+
+    `keep` runs on the coordinator with what `fetch` returned, and stores it; it returns how many changes came.
+    """
+
+    fetch: Callable[[], object]
+    keep: Callable[[object], int]
+    #: Called instead of `keep` when `fetch` raised; raises the error again unless it could be dealt with.
+    failed: Callable[[BaseException], None]
+
+
+@frozen(kw_only=True)
+class Plan:
+    """What the rules make of leased items."""
+
+    #: Ends that need no request.
+    settlements: Sequence[Settlement] = ()
+    jobs: Sequence[Job] = ()
+    #: Asks the source for records by key; runs on a reader thread, and the coordinator hands what it returned to
+    #: `refreshed`. None when nothing has to be read again.
+    refresh: Callable[[], object] | None = None
+    #: The items `refresh` is about.
+    refreshing: Sequence[Item] = field(factory=tuple)
+
+
+class Work(ABC):
+    """One generation of one workflow, as it was when it started. Only the coordinator calls these methods."""
+
+    @property
+    @abstractmethod
+    def gates(self) -> Sequence[Gate]:
+        """Every gate that requests of this work pass."""
+
+    @abstractmethod
+    def next_reading(self, grant: Grant, queued: int) -> Reading | None:
+        """The next page worth fetching now, or None. Full reads pause while `queued`, the backlog's size, is high."""
+
+    @abstractmethod
+    def plan(self, items: Sequence[Item]) -> Plan:
+        """Decide what becomes of leased items under the rules of this generation."""
+
+    @abstractmethod
+    def refreshed(self, items: Sequence[Item], answer: object) -> Plan:
+        """The same, for items whose records were read again."""

@@ -1,0 +1,115 @@
+"""The threads that talk to the target.
+
+What lives here: a pool whose threads do HTTP and nothing else. They never touch the storage: they take a job from one
+queue and put what came of it into another, which the coordinator reads. The two queues are unbounded and the number of
+jobs is bounded by the coordinator, so that no one ever waits for the other while holding something.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from queue import SimpleQueue
+from typing import TypeAlias
+
+from attrs import frozen
+
+from syncline.backlog import Item
+from syncline.clock import Clock
+from syncline.errors import LeaseLostError
+from syncline.records import Outcome
+
+__all__ = ["Job", "JobDone", "LeaseWatch", "ReadDone", "WriterPool"]
+
+
+class LeaseWatch:
+    """Tells writer threads whether this process may still write. Thread-safe; the coordinator keeps it up to date."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._until = clock.monotonic()
+        self._revoked = False
+
+    def allow(self, seconds: float) -> None:
+        """Writes may begin during the next `seconds`."""
+        self._until = self._clock.monotonic() + seconds
+
+    def revoke(self) -> None:
+        """No further request may begin, whatever the lease says."""
+        self._revoked = True
+
+    def check(self) -> None:
+        """Raises LeaseLostError when nothing more may be sent."""
+        if self._revoked or self._clock.monotonic() >= self._until:
+            raise LeaseLostError("This process may not write any more: its lease ended or it is stopping.")
+
+
+@frozen(kw_only=True)
+class Job:
+    """One write to make, and what to remember when it is made."""
+
+    item: Item
+    #: Makes the write. Called once, on a writer thread, with `LeaseWatch.check`.
+    send: Callable[[Callable[[], None]], Outcome]
+    fingerprint: bytes | None = None
+    forget: bool = False
+
+
+@frozen(kw_only=True)
+class JobDone:
+    """What came of a job: an outcome, or the error that ended it."""
+
+    job: Job
+    outcome: Outcome | None
+    error: Exception | None
+
+
+@frozen(kw_only=True)
+class ReadDone:
+    """Wakes the coordinator up: something it asked a reader for is ready."""
+
+
+Event: TypeAlias = JobDone | ReadDone
+
+
+class WriterPool:
+    """Threads that make writes. Starts them as they are needed, up to `most`; all end with `close`."""
+
+    def __init__(self, events: SimpleQueue[Event], watch: LeaseWatch, most: int, name: str) -> None:
+        self._jobs: SimpleQueue[Job | None] = SimpleQueue()
+        self._events = events
+        self._watch = watch
+        self._most = most
+        self._name = name
+        self._threads: list[threading.Thread] = []
+        self.in_flight = 0
+
+    def submit(self, job: Job) -> None:
+        """Hand a job over. Only the coordinator calls this."""
+        self.in_flight += 1
+        if len(self._threads) < min(self._most, self.in_flight):
+            thread = threading.Thread(target=self._work, name=f"{self._name}-{len(self._threads)}", daemon=True)
+            self._threads.append(thread)
+            thread.start()
+        self._jobs.put(job)
+
+    def returned(self) -> None:
+        """The coordinator has taken one result from the events."""
+        self.in_flight -= 1
+
+    def close(self) -> None:
+        """End every thread, waiting for those that are in the middle of a request."""
+        for _ in self._threads:
+            self._jobs.put(None)
+        for thread in self._threads:
+            thread.join()
+        self._threads.clear()
+
+    def _work(self) -> None:
+        while (job := self._jobs.get()) is not None:
+            try:
+                self._watch.check()
+                done = JobDone(job=job, outcome=job.send(self._watch.check), error=None)
+            except Exception as error:  # noqa: BLE001 - whatever a connector raises is the coordinator's to judge
+                done = JobDone(job=job, outcome=None, error=error)
+            self._events.put(done)
