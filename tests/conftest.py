@@ -2,9 +2,21 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import HealthCheck, settings
 
-# Two profiles: the default finishes quickly on a busy machine; `thorough` is for a night.
+# Two profiles: the default finishes quickly on a busy machine; `--hypothesis-profile=thorough` is for a night.
 settings.register_profile("quick", deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile("thorough", deadline=None, max_examples=2000, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("quick")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """How long to go on killing processes; a plain test run only proves that the campaign works."""
+    parser.addoption("--kill-seconds", type=float, default=10.0, help="seconds for each test marked `kills`")
+
+
+@pytest.fixture
+def kill_seconds(request: pytest.FixtureRequest) -> float:
+    """For how many seconds a test marked `kills` goes on."""
+    return float(request.config.getoption("--kill-seconds"))

@@ -1,0 +1,161 @@
+"""The promises of this repository, each as a session. `nox` alone keeps them all; `nox -l` lists them.
+
+Nothing has to be prepared: each session makes a virtual environment of its own under `.nox`.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import nox
+
+nox.needs_version = ">=2025.10.14"
+nox.options.default_venv_backend = "virtualenv"
+nox.options.reuse_existing_virtualenvs = True
+# A contributor has one Python; who must have all of them, such as a CI, says so.
+nox.options.error_on_missing_interpreters = bool(os.environ.get("SYNCLINE_ALL_PYTHONS"))
+nox.options.sessions = ["lint", "typing", "tests", "minimums", "docs", "examples", "build"]
+
+PROJECT = nox.project.load_toml("pyproject.toml")
+VERSIONS = nox.project.python_versions(PROJECT)
+EVERYTHING = ".[certificate,sandbox]"
+
+
+def _home_of(interpreter: str, version: str) -> str | None:
+    """The directory of the interpreter behind a name. None if it does not start: a shim of pyenv can refuse to."""
+    program = "import sys; print('%d.%d' % sys.version_info[:2], sys.executable)"
+    try:
+        told = subprocess.run([interpreter, "-c", program], capture_output=True, text=True, check=False, timeout=60)
+    except OSError:
+        return None
+    told_version, _, executable = told.stdout.strip().partition(" ")
+    return str(Path(executable).parent) if told.returncode == 0 and told_version == version else None
+
+
+def _find(version: str) -> str | None:
+    """The directory of a Python of this version that works: the one on PATH, else one that pyenv keeps aside."""
+    kept_aside = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")) / "versions"
+    candidates = [
+        f"python{version}",
+        *map(str, sorted(kept_aside.glob(f"{version}*/bin/python{version}"), reverse=True)),
+    ]
+    return next(filter(None, (_home_of(candidate, version) for candidate in candidates)), None)
+
+
+def _arrange_path() -> None:
+    """Make each `pythonX.Y` on PATH one that starts, or absent, which is what nox looks at to run or to skip."""
+    homes = {version: _find(version) for version in VERSIONS}
+    entries = os.environ.get("PATH", "").split(os.pathsep)
+    for version in (version for version, home in homes.items() if home is None):
+        while found := shutil.which(f"python{version}", path=os.pathsep.join(entries)):
+            entries = [entry for entry in entries if Path(entry) != Path(found).parent]
+    own = dict.fromkeys(home for home in homes.values() if home is not None)
+    os.environ["PATH"] = os.pathsep.join([*own, *(entry for entry in entries if entry not in own)])
+
+
+_arrange_path()
+
+
+def _group(*names: str) -> list[str]:
+    return list(nox.project.dependency_groups(PROJECT, *names))
+
+
+def _wanted(session: nox.Session, otherwise: str) -> list[str]:
+    return session.posargs or [otherwise]
+
+
+@nox.session
+def quickstart(session: nox.Session) -> None:
+    """Both systems on loopback, an integration between them, and what it does."""
+    session.install(".[sandbox]")
+    session.run("python", "examples/quickstart.py", *session.posargs)
+
+
+@nox.session(python=VERSIONS)
+def tests(session: nox.Session) -> None:
+    """Every test, on every Python that pyproject.toml names. `nox -s tests -- tests/unit -k words` narrows it."""
+    session.install("-e", EVERYTHING, *_group("tests", "clients"))
+    session.run("pytest", *_wanted(session, "tests"))
+
+
+@nox.session(python=VERSIONS[0])
+def minimums(session: nox.Session) -> None:
+    """The oldest versions of the core's dependencies that pyproject.toml admits, under the oldest Python."""
+    floors = [re.sub(r">=", "==", asked) for asked in PROJECT["project"]["dependencies"]]
+    session.install("-e", EVERYTHING, *floors, *_group("tests"))
+    session.run("pytest", *_wanted(session, "tests/unit"), "tests/contract")
+
+
+@nox.session
+def typing(session: nox.Session) -> None:
+    """mypy --strict over the library, its tests, the examples and the benchmarks."""
+    session.install("-e", EVERYTHING, *_group("typing", "clients"))
+    session.run("mypy", *session.posargs)
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """ruff, as a linter and as a formatter that only looks."""
+    session.install(*_group("lint"))
+    session.run("ruff", "check", ".")
+    session.run("ruff", "format", "--check", ".")
+
+
+@nox.session
+def docs(session: nox.Session) -> None:
+    """The documentation. A warning, or a reference that leads nowhere, is an error."""
+    session.install("-e", EVERYTHING, *_group("docs"))
+    session.run("sphinx-build", "-W", "--keep-going", "-n", "-b", "html", "docs", "site")
+
+
+@nox.session
+def examples(session: nox.Session) -> None:
+    """Each example, with what it asks for in its own script metadata."""
+    session.install(EVERYTHING)
+    for example in sorted([*Path("examples").glob("*.py"), *Path("examples").glob("*/run.py")]):
+        asked = nox.project.load_toml(example, missing_ok=True).get("dependencies", [])
+        if others := [dependency for dependency in asked if not dependency.startswith("syncline")]:
+            session.install(*others)
+        session.run("python", str(example))
+
+
+@nox.session
+def build(session: nox.Session) -> None:
+    """The wheel as users get it: built from the sdist, and tested with the source out of reach."""
+    session.install("build", *_group("tests"))
+    away = Path(session.create_tmp()).resolve()
+    shutil.rmtree(away / "dist", ignore_errors=True)
+    session.run("python", "-m", "build", "--outdir", str(away / "dist"), silent=True)
+    (wheel,) = (away / "dist").glob("*.whl")
+    session.run("python", "-m", "pip", "uninstall", "-qy", "syncline")
+    session.install(f"syncline[certificate,sandbox] @ {wheel.as_uri()}")
+    for name in ("tests", "docs", "README.md", "pyproject.toml"):
+        (shutil.copytree if Path(name).is_dir() else shutil.copy)(name, _cleared(away / name))
+    session.chdir(away)
+    session.run("python", "-c", "import syncline; assert 'site-packages' in syncline.__file__, syncline.__file__")
+    session.run("pytest", "-o", "pythonpath=.", "tests/unit", "tests/contract")
+
+
+def _cleared(path: Path) -> Path:
+    if path.is_dir():
+        shutil.rmtree(path)
+    return path
+
+
+@nox.session
+def kills(session: nox.Session) -> None:
+    """Processes killed at every moment, and nothing lost. `nox -s kills -- 600` does it for ten minutes."""
+    session.install("-e", EVERYTHING, *_group("tests"))
+    session.run("pytest", "tests/acceptance", "-m", "kills", "-s", "--kill-seconds", *_wanted(session, "60"))
+
+
+@nox.session
+def benchmarks(session: nox.Session) -> None:
+    """Each benchmark prints ratios that were measured in one run. `nox -s benchmarks -- path` runs one."""
+    session.install(EVERYTHING)
+    for benchmark in session.posargs or sorted(map(str, Path("benchmarks").glob("*.py"))):
+        session.run("python", benchmark)
