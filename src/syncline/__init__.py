@@ -94,12 +94,14 @@ _HOMES = {
 }
 
 
-def __getattr__(name: str) -> object:
-    if name not in __all__:
-        raise AttributeError(f"module 'syncline' has no attribute {name!r}")
-    value = getattr(import_module(_HOMES.get(name, "syncline.errors")), name)
-    globals()[name] = value  # the next look-up finds it without coming here
-    return value
+if not TYPE_CHECKING:  # a type checker that saw `__getattr__` would believe in every misspelt name
+
+    def __getattr__(name: str) -> object:
+        if name not in __all__:
+            raise AttributeError(f"module 'syncline' has no attribute {name!r}")
+        value = getattr(import_module(_HOMES.get(name, "syncline.errors")), name)
+        globals()[name] = value  # the next look-up finds it without coming here
+        return value
 
 
 def __dir__() -> list[str]:

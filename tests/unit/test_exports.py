@@ -64,10 +64,8 @@ def test_a_root_name_is_the_very_object_of_its_module(name: str) -> None:
 def test_the_lazy_names_are_the_typed_names() -> None:
     """What a type checker sees at the root is what is loaded there at run time."""
     tree = ast.parse(Path(syncline.__file__).read_text(encoding="utf-8"))
-    (guarded,) = (node for node in tree.body if isinstance(node, ast.If))
-    typed = {
-        alias.name: node.module for node in guarded.body if isinstance(node, ast.ImportFrom) for alias in node.names
-    }
+    guarded = [node for branch in tree.body if isinstance(branch, ast.If) for node in branch.body]
+    typed = {alias.name: node.module for node in guarded if isinstance(node, ast.ImportFrom) for alias in node.names}
     homes = {name: syncline._HOMES.get(name, "syncline.errors") for name in syncline.__all__ if name != "__version__"}
     assert typed == homes
 
