@@ -1,0 +1,15 @@
+"""Both systems as real HTTP servers on loopback: Dynamics 365 (Dataverse) and Adobe Campaign Standard, no account needed.
+
+    with Sandbox(contacts=1000) as sandbox:
+        print(sandbox.dynamics_url, sandbox.campaign_url)
+
+What lives here: the `Sandbox` a host, a test or a notebook starts. It stands apart: nothing else of Syncline is
+imported, or both sides would share one misreading. The servers themselves need `pip install 'syncline[sandbox]'`.
+"""
+
+from __future__ import annotations
+
+from .people import people
+from .sandbox import Sandbox
+
+__all__ = ["Sandbox", "people"]

@@ -1,0 +1,59 @@
+"""The sandbox's own clock: real time, plus an offset that a test can move, so that the two systems can disagree.
+
+What never lives here: waiting. Nothing in the sandbox sleeps because of a clock.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+from typing import Protocol
+
+__all__ = ["SandboxClock", "TellsTime"]
+
+
+class TellsTime(Protocol):
+    """Anything with `now()` that returns a timezone-aware datetime."""
+
+    def now(self) -> datetime:
+        """The time, timezone-aware."""
+
+
+class SandboxClock:
+    """Real time in UTC moved by `offset` seconds; `freeze()` makes it stand still.
+
+    Each system has its own, so `Date` headers, `modifiedon` and Campaign's time stamps of one system agree with each
+    other and may disagree with those of the other system.
+    """
+
+    def __init__(self, offset: float = 0.0) -> None:
+        self._offset = timedelta(seconds=offset)
+        self._frozen: datetime | None = None
+        self._date_second = -1
+        self._date = b""
+
+    def __repr__(self) -> str:
+        state = f"frozen at {self._frozen.isoformat()}" if self._frozen else f"offset {self._offset.total_seconds()} s"
+        return f"<SandboxClock {state}>"
+
+    def now(self) -> datetime:
+        """The system's time, timezone-aware, in UTC."""
+        return (self._frozen or datetime.now(UTC)) + self._offset
+
+    def shift(self, seconds: float) -> float:
+        """Move the clock by `seconds` (negative: back). Returns the whole offset in seconds."""
+        self._offset += timedelta(seconds=seconds)
+        return self._offset.total_seconds()
+
+    def freeze(self, frozen: bool = True) -> None:
+        """Stand still at the present moment, or go on."""
+        self._frozen = datetime.now(UTC) if frozen else None
+
+    def http_date(self) -> bytes:
+        """The time as the value of a `Date` header; computed once per second."""
+        now = self.now()
+        second = int(now.timestamp())
+        if second != self._date_second:
+            self._date_second = second
+            self._date = format_datetime(now, usegmt=True).encode()
+        return self._date

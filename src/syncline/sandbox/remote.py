@@ -1,0 +1,195 @@
+"""The control objects: what a test can do to a running sandbox, as methods, over plain `http.client`.
+
+What never lives here: anything that needs the servers' own packages; a host can control a sandbox of another process.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Iterator
+from http.client import HTTPConnection
+from typing import Any
+from urllib.parse import urlsplit
+
+__all__ = ["CampaignControl", "SandboxCommandError", "SystemControl"]
+
+_HEADER = "X-Sandbox-Control"
+_TIMEOUT = 600
+_CHUNK = 5_000
+_PAGE = 20_000
+
+
+class SandboxCommandError(Exception):
+    """The sandbox refused a control command; the message says why."""
+
+
+class SystemControl:
+    """Commands every system has. Any further command of the system is a method of the same name, or `call`."""
+
+    def __init__(self, url: str, system: str, token: str) -> None:
+        self._address = urlsplit(url).netloc
+        self._system = system
+        self._token = token
+
+    def __repr__(self) -> str:
+        return f"<control of {self._system} at {self._address}>"
+
+    def call(self, command: str, **arguments: Any) -> dict[str, Any]:
+        """Run a command. SandboxCommandError if the sandbox refuses it."""
+        connection = HTTPConnection(self._address, timeout=_TIMEOUT)
+        try:
+            body = json.dumps(arguments)
+            headers = {_HEADER: self._token, "Content-Type": "application/json"}
+            connection.request("POST", f"/_control/{self._system}/{command}", body, headers)
+            answer = json.loads(connection.getresponse().read())
+        finally:
+            connection.close()
+        if "error" in answer:
+            raise SandboxCommandError(answer["error"])
+        result: dict[str, Any] = answer["result"]
+        return result
+
+    def __getattr__(self, command: str) -> Callable[..., dict[str, Any]]:
+        if command.startswith("_"):
+            raise AttributeError(command)
+        return lambda **arguments: self.call(command, **arguments)
+
+    def add_fault(self, action: str, **rule: Any) -> str:
+        """Add a fault; returns its name. A rule has `method`, `path` (regular expression), `count`, `skip`,
+        `probability`; everything else is an option of the action, see `syncline.sandbox.faults`."""
+        return str(self.call("add_fault", action=action, **rule)["name"])
+
+    def clear_faults(self, name: str = "") -> int:
+        """Remove one fault, or all; returns how many went."""
+        return int(self.call("clear_faults", name=name)["removed"])
+
+    def requests(self) -> dict[str, Any]:
+        """What arrived: `total`, `counts` by `METHOD /path/{PKey}`, `statuses`, `throttled`, `early` (requests inside a
+        Retry-After window), `early_after_ms`, and `kept` requests."""
+        return self.call("requests")
+
+    def keep_requests(self, last: int) -> None:
+        """Keep the last requests with their bodies (credentials left out); 0 keeps none."""
+        self.call("keep_requests", last=last)
+
+    def clear_requests(self) -> None:
+        """Forget what arrived."""
+        self.call("clear_requests")
+
+    def shift_clock(self, seconds: float) -> float:
+        """Move this system's clock; returns the whole offset in seconds."""
+        return float(self.call("shift_clock", seconds=seconds)["offset"])
+
+    def freeze_clock(self, frozen: bool = True) -> str:
+        """Make this system's clock stand still, or go on; returns its time."""
+        return str(self.call("freeze_clock", frozen=frozen)["now"])
+
+
+class CampaignControl(SystemControl):
+    """Commands of the Campaign half. Rows are objects with wire names; `key` is the identification key's value."""
+
+    def load(self, resource: str, rows: Iterable[dict[str, Any]]) -> int:
+        """Insert many records without engine calls; keys are not checked. Returns how many."""
+        loaded = 0
+        for chunk in _chunks(rows, _CHUNK):
+            loaded += int(self.call("load", resource=resource, rows=chunk)["loaded"])
+        return loaded
+
+    def rows(self, resource: str, fields: list[str] | None = None, *, page: int = _PAGE) -> Iterator[dict[str, Any]]:
+        """All records in order of creation, read `page` at a time; a link shows the linked record's key."""
+        after = 0
+        while True:
+            answer = self.call("rows", resource=resource, fields=fields, after=after, limit=page)
+            yield from answer["rows"]
+            after = answer["after"]
+            if not after:
+                return
+
+    def get(self, resource: str, key: Any) -> dict[str, Any] | None:
+        """One record by key, hidden or not."""
+        found: dict[str, Any] | None = self.call("get", resource=resource, key=key)["row"]
+        return found
+
+    def count(self, resource: str) -> int:
+        """How many records there are, hidden ones included."""
+        return int(self.call("count", resource=resource)["count"])
+
+    def update(self, resource: str, key: Any, **values: Any) -> bool:
+        """Change a record as a person in the user interface would; returns whether anything differs now."""
+        return bool(self.call("update", resource=resource, key=key, values=values)["changed"])
+
+    def delete(self, resource: str, key: Any) -> None:
+        """Delete a record."""
+        self.call("delete", resource=resource, key=key)
+
+    def clear(self, resource: str) -> None:
+        """Delete all records of a resource."""
+        self.call("clear", resource=resource)
+
+    def duplicates(self, resource: str, field: str) -> dict[Any, int]:
+        """Values that several records share, with how many share them."""
+        return {value: count for value, count in self.call("duplicates", resource=resource, field=field)["duplicates"]}
+
+    def engine_calls(self) -> dict[str, int]:
+        """`total` = POST + PATCH + DELETE + GET; and `GET record`, `GET by filter`, `GET list`, `metadata`, `token`."""
+        return self.call("engine_calls")
+
+    def reset_counters(self) -> None:
+        """Set all counters to zero."""
+        self.call("reset_counters")
+
+    def refuse(self, resource: str, key: Any, text: str = "") -> None:
+        """Refuse every write of this record, with this text, until `accept`."""
+        self.call("refuse", resource=resource, key=key, text=text)
+
+    def accept(self, resource: str, key: Any = None) -> None:
+        """Take one refusal back, or all of the resource."""
+        self.call("accept", resource=resource, key=key)
+
+    def set(self, **settings: Any) -> dict[str, Any]:
+        """Change settings (see `syncline.sandbox.campaign.settings`); returns all."""
+        return self.call("set", **settings)
+
+    def revoke_tokens(self) -> int:
+        """Make every token given so far invalid; returns how many."""
+        return int(self.call("revoke_tokens")["revoked"])
+
+    def reset(self) -> None:
+        """Standard resources, no records, default settings, counters at zero."""
+        self.call("reset")
+
+    def resources(self) -> dict[str, Any]:
+        """Every resource with its exposure, key, fields and filters."""
+        found: dict[str, Any] = self.call("resources")["resources"]
+        return found
+
+    def add_resource(self, name: str, fields: list[dict[str, Any]], **more: Any) -> None:
+        """Add a custom resource; `exposure` is `ext` or `custom`, `key` its identification key, `filtered` or not."""
+        self.call("add_resource", name=name, fields=fields, **more)
+
+    def add_field(self, resource: str, name: str, kind: str, **more: Any) -> None:
+        """Publish one more field."""
+        self.call("add_field", resource=resource, name=name, kind=kind, **more)
+
+    def drop_field(self, resource: str, field: str) -> None:
+        """Unpublish a field; its values are gone."""
+        self.call("drop_field", resource=resource, field=field)
+
+    def add_key(self, resource: str, field: str, *, filtered: bool = True) -> None:
+        """Declare an identification key and its filter."""
+        self.call("add_key", resource=resource, field=field, filtered=filtered)
+
+    def drop_key(self, resource: str, *, filtered: bool = False) -> None:
+        """Take the identification key away; the filter stays if `filtered`."""
+        self.call("drop_key", resource=resource, filtered=filtered)
+
+
+def _chunks(rows: Iterable[dict[str, Any]], size: int) -> Iterator[list[dict[str, Any]]]:
+    chunk: list[dict[str, Any]] = []
+    for row in rows:
+        chunk.append(row)
+        if len(chunk) == size:
+            yield chunk
+            chunk = []
+    if chunk:
+        yield chunk

@@ -1,0 +1,276 @@
+"""Runs both systems on loopback ports: one event loop in a daemon thread, uvicorn's protocol without its server.
+
+Sockets are bound and listening before anybody is told the addresses, so a client may connect at once. Nothing here
+installs signal handlers, configures logging or sleeps. What never lives here: what the systems answer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import socket
+import ssl
+import sys
+import tempfile
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from pathlib import Path
+from typing import Any, cast
+
+import attrs
+import uvicorn
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.server import ServerState
+
+from .campaign import CampaignSandbox
+from .certificates import Certificates, make_certificates
+from .clock import SandboxClock
+from .control import ControlDesk, Frame
+from .faults import CUT
+from .people import people
+
+try:
+    from .dynamics import DynamicsSandbox
+except ImportError:
+    from ._without_dynamics import DynamicsSandbox  # type: ignore[assignment]
+
+__all__ = ["Addresses", "Options", "ServerThread"]
+
+_HOST = "127.0.0.1"
+_BACKLOG = 1024
+_CHUNK = 5_000
+#: Longer than any client keeps an idle connection, so that the server never closes one just as it is used again.
+_KEEP_ALIVE = 600
+
+
+@attrs.frozen(kw_only=True)
+class Options:
+    """What to serve. A port of 0 takes a free one. `database` is `:memory:` or the path of a file per system."""
+
+    seed: int = 1
+    tls: bool = False
+    database: str = ":memory:"
+    contacts: int = 0
+    port_dynamics: int = 0
+    port_campaign: int = 0
+    port_dynamics_https: int = 0
+    port_campaign_https: int = 0
+
+    def database_of(self, system: str) -> str:
+        """`sandbox.db` becomes `sandbox-campaign.db`."""
+        if self.database == ":memory:":
+            return self.database
+        path = Path(self.database)
+        return str(path.with_name(f"{path.stem}-{system}{path.suffix or '.db'}"))
+
+
+@attrs.frozen(kw_only=True)
+class Addresses:
+    """Where everything is and what opens it. Plain strings; empty where there is no TLS."""
+
+    dynamics_url: str
+    campaign_url: str
+    authority_url: str
+    ims_url: str
+    dynamics_https_url: str = ""
+    campaign_https_url: str = ""
+    authority_https_url: str = ""
+    ims_https_url: str = ""
+    ca_file: str = ""
+    tenant_id: str
+    client_id: str
+    client_secret: str = attrs.field(repr=False)
+    campaign_client_id: str
+    campaign_client_secret: str = attrs.field(repr=False)
+    control_token: str = attrs.field(repr=False)
+
+
+class ServerThread:
+    """Both systems in one daemon thread, from `start` to `stop`."""
+
+    def __init__(self, options: Options) -> None:
+        self._options = options
+        self._ready: Future[Addresses] = Future()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._stopping: asyncio.Event | None = None
+        self._folder: tempfile.TemporaryDirectory[str] | None = None
+        self._thread = threading.Thread(target=self._run, name="syncline-sandbox", daemon=True)
+
+    def __repr__(self) -> str:
+        return f"<ServerThread {'serving' if self._thread.is_alive() else 'not serving'}>"
+
+    def start(self) -> Addresses:
+        """Serve. Returns when the ports are open and the contacts loaded; raises what went wrong instead."""
+        self._thread.start()
+        return self._ready.result()
+
+    def stop(self) -> None:
+        """Close all connections and end the thread; unfinished requests are dropped."""
+        if self._loop is not None and self._stopping is not None and self._thread.is_alive():
+            self._loop.call_soon_threadsafe(self._stopping.set)
+        self._thread.join()
+
+    def _run(self) -> None:
+        try:
+            with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+                runner.run(self._serve())
+        except BaseException as problem:
+            if self._ready.done():
+                raise
+            self._ready.set_exception(problem)
+        finally:
+            if self._folder is not None:
+                self._folder.cleanup()
+
+    async def _serve(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._stopping = asyncio.Event()
+        options = self._options
+        clocks = {"dynamics": SandboxClock(), "campaign": SandboxClock()}
+        dynamics = DynamicsSandbox(
+            database=options.database_of("dynamics"), seed=options.seed, clock=clocks["dynamics"]
+        )
+        campaign = CampaignSandbox(
+            database=options.database_of("campaign"), seed=options.seed, clock=clocks["campaign"]
+        )
+        frames = {
+            "dynamics": Frame("dynamics", dynamics, clocks["dynamics"], seed=options.seed),
+            "campaign": Frame("campaign", campaign, clocks["campaign"], seed=options.seed),
+        }
+        token = secrets.token_urlsafe(24)
+        ControlDesk(frames, token)
+        for rows in _chunks(people(options.contacts, options.seed), _CHUNK):
+            frames["dynamics"].control("load", {"table": "contact", "rows": rows})
+        certificates = self._certificates()
+        ports = _Ports(frames, options, certificates)
+        try:
+            addresses = await ports.open()
+            self._ready.set_result(
+                Addresses(
+                    **addresses,
+                    ca_file=str(certificates.ca_file) if certificates else "",
+                    tenant_id=dynamics.tenant_id,
+                    client_id=dynamics.client_id,
+                    client_secret=dynamics.client_secret,
+                    campaign_client_id=campaign.client_id,
+                    campaign_client_secret=campaign.client_secret,
+                    control_token=token,
+                )
+            )
+            await self._stopping.wait()
+        finally:
+            await ports.close()
+            campaign.close()
+            dynamics.close()
+
+    def _certificates(self) -> Certificates | None:
+        if not self._options.tls:
+            return None
+        self._folder = tempfile.TemporaryDirectory(prefix="syncline-sandbox-")
+        return make_certificates(Path(self._folder.name))
+
+
+class _Ports:
+    """The listening sockets and the connections that came through them."""
+
+    def __init__(self, frames: dict[str, Frame], options: Options, certificates: Certificates | None) -> None:
+        self._frames = frames
+        self._options = options
+        self._certificates = certificates
+        self._servers: list[asyncio.Server] = []
+        self._state = ServerState()
+
+    async def open(self) -> dict[str, str]:
+        """Listen; returns the addresses by the names `Addresses` has for them."""
+        options = self._options
+        dynamics = await self._listen("dynamics", options.port_dynamics)
+        campaign = await self._listen("campaign", options.port_campaign)
+        found = _named(dynamics, campaign, "url")
+        if self._certificates is not None:
+            context = self._certificates.server_context()
+            dynamics = await self._listen("dynamics", options.port_dynamics_https, context)
+            campaign = await self._listen("campaign", options.port_campaign_https, context)
+            found |= _named(dynamics, campaign, "https_url")
+        return found
+
+    async def _listen(self, system: str, port: int, context: ssl.SSLContext | None = None) -> str:
+        bound = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        if sys.platform != "win32":
+            bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        bound.bind((_HOST, port))
+        number = bound.getsockname()[1]
+        config = uvicorn.Config(
+            cast("Any", self._frames[system]),
+            interface="asgi3",
+            http=_Protocol,
+            ws="none",
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            proxy_headers=False,
+            server_header=False,
+            date_header=False,
+            timeout_keep_alive=_KEEP_ALIVE,
+        )
+        config.load()
+        loop = asyncio.get_running_loop()
+        server = await loop.create_server(
+            lambda: _Protocol(config=config, server_state=self._state, app_state={}),
+            sock=bound,
+            backlog=_BACKLOG,
+            ssl=context,
+        )
+        self._servers.append(server)
+        return f"{'https' if context else 'http'}://{_HOST}:{number}"
+
+    async def close(self) -> None:
+        """Stop listening, cut every connection, end every request."""
+        for server in self._servers:
+            server.close()
+        for connection in list(self._state.connections):
+            connection.transport.abort()  # type: ignore[union-attr]
+        tasks = list(self._state.tasks)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+class _Protocol(HttpToolsProtocol):
+    """uvicorn's HTTP protocol, with the transport within reach of the application, and without an access log."""
+
+    def __init__(self, *arguments: Any, **named: Any) -> None:
+        super().__init__(*arguments, **named)
+        self.access_log = False
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        cast("dict[str, Any]", self.scope)["extensions"] = {CUT: self.transport}
+
+
+def _named(dynamics: str, campaign: str, suffix: str) -> dict[str, str]:
+    return {
+        f"dynamics_{suffix}": dynamics,
+        f"authority_{suffix}": dynamics,
+        f"campaign_{suffix}": f"{campaign}/{CampaignSandbox.organization}",
+        f"ims_{suffix}": campaign,
+    }
+
+
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    try:
+        import uvloop
+    except ImportError:
+        return None
+    return uvloop.new_event_loop
+
+
+def _chunks(rows: Iterator[dict[str, Any]], size: int) -> Iterator[list[dict[str, Any]]]:
+    chunk: list[dict[str, Any]] = []
+    for row in rows:
+        chunk.append(row)
+        if len(chunk) == size:
+            yield chunk
+            chunk = []
+    if chunk:
+        yield chunk
