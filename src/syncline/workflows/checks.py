@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from enum import StrEnum
 
-from attrs import field, frozen
+from attrs import frozen
 
 __all__ = ["Check", "CheckReport", "CheckResult"]
 
@@ -48,7 +48,7 @@ _MARKS = {CheckResult.PASSED: "✓", CheckResult.WARNING: "!", CheckResult.FAILE
 class CheckReport:
     """Every check of one pre-flight, in the order they were made. True when a start may follow."""
 
-    checks: tuple[Check, ...] = field(converter=tuple)
+    checks: tuple[Check, ...]
 
     @property
     def ok(self) -> bool:

@@ -51,6 +51,10 @@ _WORTH_WAITING = 5.0
 class CycleEnd(StrEnum):
     """Why a cycle ended."""
 
+    #: Nothing was started.
+    NOT_STARTED = "not started"
+    #: Another process is at work.
+    BUSY = "another process works"
     #: The budget of time or records is used up.
     BUDGET = "budget used up"
     #: Everything there was to read is read, and everything that can be written now is written.
@@ -124,6 +128,7 @@ class Cycle:
         self._limit = ConcurrencyLimit(settings.writers)
         self._readers: ThreadPoolExecutor | None = None
         self._reading: tuple[Reading, Future[object]] | None = None
+        self._refresh_next: Plan | None = None
         self._refreshing: tuple[Plan, Future[object]] | None = None
         self._ready: deque[Job] = deque()
         self._settlements: list[Settlement] = []
@@ -149,7 +154,7 @@ class Cycle:
         self._queued = self._storage.counts(self.grant.workflow).size
         self._watch.allow(self._writing_time())
         try:
-            with ThreadPoolExecutor(max_workers=2, thread_name_prefix=f"syncline-{self.grant.workflow}-reader") as pool:
+            with ThreadPoolExecutor(max_workers=1, thread_name_prefix=f"syncline-{self.grant.workflow}-reader") as pool:
                 self._readers = pool
                 try:
                     while self._end is None:
@@ -167,6 +172,7 @@ class Cycle:
         self._attend()
         self._take_reading()
         self._take_refreshed()
+        self._start_refreshing()
         self._settle_if_due()
         self._claim()
         self._send()
@@ -222,7 +228,8 @@ class Cycle:
         self._storage.add_sample(self.grant.workflow, sample)
 
     def _judge_idleness(self) -> None:
-        busy = self._writers.in_flight or self._ready or self._settlements or self._reading or self._refreshing
+        reading = self._reading or self._refresh_next or self._refreshing
+        busy = reading or self._writers.in_flight or self._ready or self._settlements
         now = self._clock.monotonic()
         if busy:
             return
@@ -260,7 +267,7 @@ class Cycle:
         now = self._clock.monotonic()
         if self._end is not None or self._reading is not None or now < self._reads_from or self._readers is None:
             return
-        if self._records_used_up():
+        if self._records_used_up() or self._refresh_next is not None or self._refreshing is not None:
             return
         reading = self._work.next_reading(self.grant, self._queued)
         if reading is not None:
@@ -270,6 +277,14 @@ class Cycle:
         future = pool.submit(fetch)
         future.add_done_callback(lambda _: self._events.put(ReadDone()))
         return future
+
+    def _start_refreshing(self) -> None:
+        """Reading by key and reading pages take turns: of two states of one record the later one must be the newer."""
+        if self._refresh_next is None or self._reading is not None or self._readers is None:
+            return
+        plan, self._refresh_next = self._refresh_next, None
+        if plan.refresh is not None:
+            self._refreshing = (plan, self._ask(self._readers, plan.refresh))
 
     def _take_reading(self) -> None:
         if self._reading is None or not self._reading[1].done():
@@ -314,7 +329,9 @@ class Cycle:
     def _claim(self) -> None:
         """Lease more when what is at hand runs low."""
         settings = self._settings
-        if self._end is not None or self._clock.monotonic() < self._leasing_from or self._refreshing is not None:
+        if self._end is not None or self._clock.monotonic() < self._leasing_from:
+            return
+        if self._refresh_next is not None or self._refreshing is not None:
             return
         if len(self._ready) >= settings.lease_batch // 2:
             return
@@ -341,8 +358,8 @@ class Cycle:
     def _follow(self, plan: Plan) -> None:
         self._settlements.extend(plan.settlements)
         self._ready.extend(plan.jobs)
-        if plan.refresh is not None and self._readers is not None:
-            self._refreshing = (plan, self._ask(self._readers, plan.refresh))
+        if plan.refresh is not None:
+            self._refresh_next = plan
 
     def _send(self) -> None:
         """Keep the writers busy, with no more marked as being sent than they will send in a moment."""

@@ -30,9 +30,7 @@ def begin(*, columns: tuple[str, ...], now: datetime, seq: int, resync: bool) ->
 def request_for(table: str, position: ReadPosition, margin: timedelta) -> ReadRequest:
     """The page to fetch next at this position. MISSING has none: it asks the ledger, not the source."""
     since = position.started_at - margin if position.stage is ReadStage.OVERLAP else None
-    return ReadRequest(
-        table=table, columns=position.columns, stage=position.stage, link=position.link, since=since
-    )
+    return ReadRequest(table=table, columns=position.columns, stage=position.stage, link=position.link, since=since)
 
 
 def following(position: ReadPosition, page: Page, now: datetime) -> ReadPosition:

@@ -45,9 +45,7 @@ def retry_delay(attempts: int, settings: EngineSettings) -> timedelta:
     return whole * (1 - random.random() / 3)  # noqa: S311 - jitter, not a secret
 
 
-def judge(
-    done: JobDone, settings: EngineSettings, now: Callable[[], datetime], *, others_succeed: bool
-) -> Settlement:
+def judge(done: JobDone, settings: EngineSettings, now: Callable[[], datetime], *, others_succeed: bool) -> Settlement:
     """The settlement of a write.
 
     - An outcome: WRITTEN.

@@ -1,0 +1,78 @@
+"""One Dynamics 365 environment joined with one Campaign instance.
+
+What lives here: `Integration`, which gives the connectors and the storage to the workflows. This is the one place
+where they meet.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from syncline.clock import Clock
+from syncline.connectors.base import CampaignConnector, DynamicsConnector
+from syncline.definitions import IngressDefinition
+from syncline.errors import DefinitionError
+from syncline.instrumentation import Hook, Instrumentation
+from syncline.store import Storage
+from syncline.views import WorkflowList
+from syncline.workflows.ingress import IngressWorkflow
+from syncline.workflows.settings import EngineSettings
+
+__all__ = ["Integration"]
+
+
+class Integration:
+    """Joins one Dynamics 365 environment and one Campaign instance over one storage.
+
+    A host may hold many integrations over one storage; `name` tells them apart and must stay the same.
+    """
+
+    def __init__(
+        self,
+        *,
+        dynamics: DynamicsConnector,
+        campaign: CampaignConnector,
+        storage: Storage,
+        ingress: IngressDefinition | None = None,
+        name: str = "default",
+        clock: Clock | None = None,
+        settings: EngineSettings | None = None,
+        hooks: Iterable[Hook] = (),
+    ) -> None:
+        """`ingress` is the definition of the first start; afterwards the storage's counts, until it is edited."""
+        if not name or "/" in name or not name.isprintable():
+            raise DefinitionError("must be printable, not empty, and without a slash", path="name")
+        self.name = name
+        self.dynamics = dynamics
+        self.campaign = campaign
+        self.storage = storage
+        self.ingress = IngressWorkflow(
+            dynamics=dynamics,
+            campaign=campaign,
+            storage=storage,
+            definition=ingress,
+            integration=name,
+            clock=clock,
+            settings=settings,
+            tell=Instrumentation(hooks),
+        )
+
+    @property
+    def workflows(self) -> WorkflowList:
+        """Name, Backlog, Status and Actions of each workflow, as of now. Prints as a table."""
+        return WorkflowList([self.ingress.view])
+
+    def close(self) -> None:
+        """Let go of connections and files. Using the integration afterwards opens them again."""
+        self.dynamics.close()
+        self.campaign.close()
+        self.storage.close()
+
+    def __enter__(self) -> Integration:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"<Integration {self.name}: {self.dynamics.name} and {self.campaign.name}>"

@@ -1,0 +1,521 @@
+"""What every workflow is: its status, its definition, its actions, and the slice of work a host's scheduler calls.
+
+What lives here: `Workflow`, the report of a cycle, and the state steps around a cycle. What a cycle does inside is in
+`syncline.workflows.cycle`; what is read and written is for the concrete workflow.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from typing import ClassVar, Generic, TypeVar, cast
+
+from attrs import evolve, frozen
+
+from syncline.backlog import Grant
+from syncline.clock import Clock, SystemClock
+from syncline.connectors.base import Gate
+from syncline.definition_changes import DefinitionChanges, difference, validate_edit
+from syncline.definition_json import definition_from_json, definition_hash, definition_to_json
+from syncline.definitions import Definition
+from syncline.errors import (
+    CheckFailedError,
+    LeaseLostError,
+    RetryLaterError,
+    StopWorkflowError,
+    SynclineError,
+    ThrottledError,
+)
+from syncline.instrumentation import (
+    CycleFinished,
+    CycleStarted,
+    Edited,
+    Instrumentation,
+    LeaseLost,
+    StateChanged,
+    TakenOver,
+)
+from syncline.state_machine import Action, WorkflowEvent, WorkflowState, available_actions, next_state, require_action
+from syncline.store import ActionEntry, StateChange, Storage, WorkflowError, WorkflowRow
+from syncline.views.values import BacklogView, WorkflowView
+from syncline.workflows.checks import CheckReport
+from syncline.workflows.cycle import Budget, Cycle, CycleEnd
+from syncline.workflows.dead_letters import DeadLetters
+from syncline.workflows.depth import SAMPLES_SINCE, view_of
+from syncline.workflows.owner import this_owner
+from syncline.workflows.settings import EngineSettings
+from syncline.workflows.snapshot import Snapshot
+from syncline.workflows.work import Work
+
+__all__ = ["CycleReport", "Workflow"]
+
+D = TypeVar("D", bound=Definition)
+
+
+@frozen(kw_only=True)
+class CycleReport:
+    """What one call of `run_cycle` did, and when it is worth calling again."""
+
+    end: CycleEnd
+    #: The status afterwards.
+    status: WorkflowState
+    read: int = 0
+    written: int = 0
+    skipped: int = 0
+    dead: int = 0
+    delayed: int = 0
+    #: Requests that count as engine calls at the target.
+    calls: int = 0
+    seconds: float = 0.0
+    #: When waiting ends, where that is known.
+    resume_at: datetime | None = None
+    #: What a person should know, such as why nothing was done.
+    message: str = ""
+
+    @property
+    def worked(self) -> bool:
+        """Whether this call did the work; False when another process had it, or nothing was started."""
+        return self.end not in (CycleEnd.BUSY, CycleEnd.NOT_STARTED, CycleEnd.LEASE_LOST)
+
+
+class Workflow(ABC, Generic[D]):
+    """One of the workflows of an integration: a definition, a durable backlog and a status.
+
+    Everything it knows is in the storage: any number of `Workflow` objects in any number of processes may stand for
+    the same workflow, and one of them works at a time. Methods may be called from any thread.
+    """
+
+    #: What people call it.
+    title: ClassVar[str]
+    #: The last part of its name in the storage.
+    kind: ClassVar[str]
+
+    def __init__(
+        self,
+        storage: Storage,
+        definition: D,
+        *,
+        integration: str = "default",
+        clock: Clock | None = None,
+        settings: EngineSettings | None = None,
+        tell: Instrumentation | None = None,
+    ) -> None:
+        """`definition` is the first default: once the storage has one, that one counts until `edit`."""
+        self.id = f"{integration}/{self.kind}"
+        self._storage = storage
+        self._first_definition = definition_to_json(definition)
+        self._clock = clock or SystemClock()
+        self._settings = settings or EngineSettings()
+        self._tell = tell or Instrumentation()
+
+    # -- what a concrete workflow says ---------------------------------------------------------------------------------
+
+    @abstractmethod
+    def _preflight(self, definition: D, previous: Snapshot | None) -> tuple[CheckReport, Snapshot | None]:
+        """Look at everything a start needs; the snapshot is None when a check failed.
+
+        Raises RetryLaterError when a service cannot be asked just now.
+        """
+
+    @abstractmethod
+    def _work(self, snapshot: Snapshot) -> Work:
+        """What this snapshot does in a cycle."""
+
+    @abstractmethod
+    def _gates(self) -> Sequence[Gate]:
+        """The gates of every service this workflow talks to."""
+
+    # -- looking -------------------------------------------------------------------------------------------------------
+
+    @property
+    def name(self) -> str:
+        return self.title
+
+    @property
+    def status(self) -> WorkflowState:
+        """STOPPED, STARTING, RUNNING or FAILED."""
+        return self._row().state
+
+    @property
+    def stopping(self) -> bool:
+        """A stop was asked for, and what is in flight is being finished."""
+        return self._row().stopping
+
+    @property
+    def error(self) -> WorkflowError | None:
+        """Why the workflow is FAILED; None otherwise."""
+        row = self._row()
+        return row.error if row.state is WorkflowState.FAILED else None
+
+    @property
+    def definition(self) -> D:
+        """The definition as last edited. What runs is the one of the last start; see `pending_changes`."""
+        return self._parse(self._row().definition)
+
+    @property
+    def running_definition(self) -> D | None:
+        """The definition that the running generation uses; None while none runs."""
+        row = self._row()
+        if row.state is not WorkflowState.RUNNING or row.snapshot is None:
+            return None
+        return self._parse(Snapshot.from_json(row.snapshot).definition)
+
+    @property
+    def pending_changes(self) -> DefinitionChanges:
+        """What was edited and does not run yet; falsy when nothing waits.
+
+        Compares with what the running process reported that it runs, not with what was last asked for.
+        """
+        row = self._row()
+        return self._pending(row)
+
+    @property
+    def available_actions(self) -> tuple[Action, ...]:
+        return available_actions(self._row().state)
+
+    @property
+    def throttled_until(self) -> datetime | None:
+        """Until when a service asked for silence, whichever process it told."""
+        now = self._storage.now()
+        closed = (self._storage.gate(gate.principal) for gate in self._gates())
+        return max((until for until in closed if until is not None and until > now), default=None)
+
+    @property
+    def backlog(self) -> BacklogView:
+        """How many records wait to be written, and how that is going."""
+        self._row()
+        now = self._storage.now()
+        samples = self._storage.samples(self.id, now - SAMPLES_SINCE)
+        return view_of(self._storage.counts(self.id), samples, now, self.throttled_until)
+
+    @property
+    def dead_letters(self) -> DeadLetters:
+        """Records that were set aside."""
+        self._row()
+        return DeadLetters(self._storage, self.id)
+
+    @property
+    def history(self) -> Sequence[ActionEntry]:
+        """Who did what and what became of it, newest first."""
+        self._row()
+        return self._storage.history(self.id)
+
+    @property
+    def view(self) -> WorkflowView:
+        """One line of the Workflows page."""
+        row = self._row()
+        return WorkflowView(
+            name=self.title,
+            backlog=self.backlog,
+            status=row.state,
+            stopping=row.stopping,
+            actions=available_actions(row.state),
+            pending_changes=tuple(str(change) for change in self._pending(row)),
+            error=row.error if row.state is WorkflowState.FAILED else None,
+            throttled_until=self.throttled_until,
+        )
+
+    def check(self) -> CheckReport:
+        """The pre-flight for the definition as last edited. Writes nothing.
+
+        Raises RetryLaterError when a service cannot be asked just now.
+        """
+        row = self._row()
+        return self._preflight(self._parse(row.definition), self._snapshot(row))[0]
+
+    # -- acting --------------------------------------------------------------------------------------------------------
+
+    def edit(self, definition: D, *, by: str = "") -> DefinitionChanges:
+        """Store a new definition; what runs goes on with the old one until it is stopped and started.
+
+        Returns what changed. Raises DefinitionError when tables, resources or keys of a kept mapping change.
+        """
+        old = self._parse(self._row().definition)
+        validate_edit(old, definition)
+        changes = difference(old, definition)
+        if changes:
+            told = "; ".join(str(change) for change in changes)
+            self._storage.save_definition(self.id, definition_to_json(definition), self._action("edit", by, told))
+            self._tell(Edited(workflow=self.id, changes=len(tuple(changes))))
+        return changes
+
+    def start(self, *, by: str = "") -> None:
+        """Ask for a start: STOPPED or FAILED becomes STARTING, and the next cycle checks and runs.
+
+        Raises ActionNotAvailableError in any other status.
+        """
+        row = self._row()
+        require_action(Action.START, row.state)
+        state = next_state(row.state, WorkflowEvent.START_REQUESTED)
+        change = StateChange(
+            expected_state=row.state,
+            expected_generation=row.generation,
+            state=state,
+            generation=row.generation + 1,
+            wanted=True,
+            clear_error=True,
+            crashes=0,
+        )
+        if not self._storage.change_state(self.id, change, self._action("start", by)):
+            require_action(Action.START, self._row().state)  # somebody was faster: say what the status is now
+            return self.start(by=by)
+        self._told_state(row.state, state, WorkflowEvent.START_REQUESTED, row.generation + 1)
+        return None
+
+    def stop(self, *, by: str = "") -> None:
+        """Ask for a stop. What is in flight is finished first; the status is STOPPED once nothing is.
+
+        Always possible once started, whatever the definition looks like. Where no process is at work the workflow is
+        STOPPED on return. Raises ActionNotAvailableError when nothing was started.
+        """
+        require_action(Action.STOP, self._row().state)
+        row = self._storage.want_stop(self.id, self._action("stop", by))
+        if row.stopping and row.owner is None:
+            self._settle_stop()
+
+    # -- working -------------------------------------------------------------------------------------------------------
+
+    def run_cycle(self, *, seconds: float | None = None, records: int | None = None) -> CycleReport:
+        """Do one bounded slice of work and say what it came to; a host's scheduler calls this again and again.
+
+        - Ends when `seconds` are over or about `records` records were taken on, and in any case when caught up.
+        - Safe from several processes at once: one works, the others return at once and say so.
+        - Trouble that passes by itself never changes the status. Trouble that does not makes it FAILED.
+
+        Raises StorageErrors, since without a storage no status can be kept.
+        """
+        row = self._row()
+        if not row.state.started:
+            return self._report(CycleEnd.NOT_STARTED, message=f"The status is {row.state.value}: start it first.")
+        grant = self._storage.acquire(self.id, this_owner(), self._settings.lease)
+        if grant is None:
+            return self._report(CycleEnd.BUSY, message="Another process is working on this workflow.")
+        try:
+            report = self._with_grant(grant, Budget(seconds=seconds, records=records))
+        except LeaseLostError as error:
+            self._tell(LeaseLost(workflow=self.id, generation=grant.generation, epoch=grant.epoch))
+            report = self._report(CycleEnd.LEASE_LOST, message=str(error))
+        except RetryLaterError as error:
+            report = self._report(CycleEnd.UNAVAILABLE, message=str(error))
+        finally:
+            self._storage.release(grant)
+        if self._row().stopping:
+            self._settle_stop()
+            return self._report(report.end, like=report)
+        return report
+
+    def run(
+        self,
+        *,
+        until: Callable[[], bool] = lambda: False,
+        on_cycle: Callable[[CycleReport], None] = lambda report: None,
+    ) -> CycleReport:
+        """Cycle after cycle, for hosts without a scheduler; returns when the workflow is STOPPED or FAILED.
+
+        `until` is asked between cycles and ends the loop as soon as it says True; the workflow stays RUNNING then.
+        """
+        while True:
+            report = self.run_cycle(seconds=self._settings.heartbeat.total_seconds())
+            on_cycle(report)
+            if not report.status.started or until():
+                return report
+            if report.end is not CycleEnd.BUDGET:
+                self._clock.sleep(self._settings.idle_wait.total_seconds())
+
+    def _with_grant(self, grant: Grant, budget: Budget) -> CycleReport:
+        row = self._storage.workflow(self.id)
+        if row.stopping:
+            return self._report(CycleEnd.STOP)
+        if not row.state.started or row.generation != grant.generation:
+            return self._report(CycleEnd.NOT_STARTED, message="It was stopped or started anew meanwhile.")
+        if grant.taken_over:
+            self._tell(TakenOver(workflow=self.id, generation=grant.generation, epoch=grant.epoch, crashes=row.crashes))
+        if row.crashes >= self._settings.crash_loop_limit:
+            return self._fail_of_crashes(row, grant)
+        for gate in self._gates():
+            until = self._storage.gate(gate.principal)
+            if until is not None:
+                gate.close_until(until)
+        if row.state is WorkflowState.STARTING:
+            waiting = self._begin(row, grant)
+            if waiting is not None:
+                return waiting
+            row = self._storage.workflow(self.id)
+        return self._cycle(row, grant, budget)
+
+    def _begin(self, row: WorkflowRow, grant: Grant) -> CycleReport | None:
+        """STARTING to RUNNING, or to FAILED; a report when the cycle ends here."""
+        definition = self._parse(row.definition)
+        try:
+            report, snapshot = self._preflight(definition, self._snapshot(row))
+        except RetryLaterError as error:
+            return self._wait_to_begin(row, grant, error)
+        if snapshot is None:
+            failed = CheckFailedError("\n".join(str(check) for check in report.failed))
+            return self._fail(row, grant, failed, WorkflowEvent.CHECKS_FAILED, about="")
+        change = StateChange(
+            expected_state=row.state,
+            expected_generation=row.generation,
+            state=next_state(row.state, WorkflowEvent.CHECKS_PASSED),
+            generation=row.generation,
+            snapshot=snapshot.to_json(),
+            running_hash=definition_hash(definition),
+            grant=grant,
+        )
+        if not self._storage.change_state(self.id, change, self._action(change.state.value, "")):
+            raise LeaseLostError("The workflow was taken over while it was starting.")
+        self._told_state(row.state, change.state, WorkflowEvent.CHECKS_PASSED, row.generation)
+        return self._report(CycleEnd.STOP) if self._storage.workflow(self.id).stopping else None
+
+    def _wait_to_begin(self, row: WorkflowRow, grant: Grant, error: RetryLaterError) -> CycleReport:
+        """The services cannot be asked just now: stay STARTING, but not for ever."""
+        asked = next((entry.at for entry in self._storage.history(self.id) if entry.action == "start"), None)
+        if asked is not None and self._storage.now() - asked > self._settings.start_timeout:
+            return self._fail(row, grant, error, WorkflowEvent.CHECKS_FAILED, about="")
+        self._storage.progress(grant)
+        if isinstance(error, ThrottledError):
+            for gate in self._gates():
+                if gate.principal == error.principal and gate.closed_until is not None:
+                    self._storage.close_gate(gate.principal, gate.closed_until)
+            return self._report(CycleEnd.THROTTLED, message=str(error))
+        return self._report(CycleEnd.UNAVAILABLE, message=str(error))
+
+    def _cycle(self, row: WorkflowRow, grant: Grant, budget: Budget) -> CycleReport:
+        if row.snapshot is None:
+            raise LeaseLostError("The workflow has no snapshot to run: it was changed by another process.")
+        began = self._clock.monotonic()
+        self._tell(CycleStarted(workflow=self.id, generation=grant.generation))
+        try:
+            work = self._work(Snapshot.from_json(row.snapshot))
+        except SynclineError as error:
+            return self._fail(row, grant, error, WorkflowEvent.UNRECOVERABLE, about="")
+        cycle = Cycle(
+            storage=self._storage,
+            grant=grant,
+            work=work,
+            settings=self._settings,
+            clock=self._clock,
+            budget=budget,
+            tell=self._tell,
+        )
+        end = cycle.run()
+        if end is CycleEnd.FAILED and cycle.error is not None:
+            self._fail(row, grant, cycle.error, WorkflowEvent.UNRECOVERABLE, about=cycle.about)
+        if end is CycleEnd.LEASE_LOST:
+            self._tell(LeaseLost(workflow=self.id, generation=grant.generation, epoch=grant.epoch))
+        tally, seconds = cycle.tally, self._clock.monotonic() - began
+        size = self._storage.counts(self.id).size
+        self._tell(
+            CycleFinished(
+                workflow=self.id,
+                generation=grant.generation,
+                seconds=seconds,
+                read=tally.read,
+                written=tally.written,
+                dead=tally.dead,
+                backlog=size,
+            )
+        )
+        return CycleReport(
+            end=end,
+            status=self._row().state,
+            read=tally.read,
+            written=tally.written,
+            skipped=tally.skipped,
+            dead=tally.dead,
+            delayed=tally.delayed,
+            calls=tally.calls,
+            seconds=seconds,
+            resume_at=cycle.resume_at,
+            message=str(cycle.error) if cycle.error is not None else "",
+        )
+
+    # -- state steps ---------------------------------------------------------------------------------------------------
+
+    def _settle_stop(self) -> None:
+        """STARTING or RUNNING to STOPPED, once nobody is at work; whoever still is does it when it notices."""
+        grant = self._storage.acquire(self.id, this_owner(), self._settings.lease)
+        if grant is None:
+            return
+        try:
+            row = self._storage.workflow(self.id)
+            if row.stopping:
+                state = next_state(row.state, WorkflowEvent.DRAINED)
+                if self._step(row, grant, state):
+                    self._told_state(row.state, state, WorkflowEvent.DRAINED, row.generation)
+        finally:
+            self._storage.release(grant)
+
+    def _step(self, row: WorkflowRow, grant: Grant, state: WorkflowState, error: WorkflowError | None = None) -> bool:
+        change = StateChange(
+            expected_state=row.state,
+            expected_generation=row.generation,
+            state=state,
+            generation=row.generation,
+            wanted=False,
+            error=error,
+            grant=grant,
+        )
+        detail = "" if error is None else f"{error.kind}: {error.message}"
+        return self._storage.change_state(self.id, change, self._action(state.value, "", detail))
+
+    def _fail(
+        self, row: WorkflowRow, grant: Grant, error: SynclineError, event: WorkflowEvent, about: str
+    ) -> CycleReport:
+        row = self._storage.workflow(self.id)
+        state = next_state(row.state, event)
+        told = WorkflowError(
+            kind=type(error).__name__, message=error.message, remedy=error.remedy, at=self._storage.now(), about=about
+        )
+        if self._step(row, grant, state, told):
+            self._told_state(row.state, state, event, row.generation, f"{told.kind} {about}".strip())
+        return self._report(CycleEnd.FAILED, message=str(error))
+
+    def _fail_of_crashes(self, row: WorkflowRow, grant: Grant) -> CycleReport:
+        error = StopWorkflowError(
+            f"The process that worked on this vanished {row.crashes} times in a row without getting anything done.",
+            remedy="See why it dies (memory, a signal, the host's own time limit), then start again.",
+        )
+        return self._fail(row, grant, error, WorkflowEvent.CRASH_LOOP, about="")
+
+    def _told_state(
+        self, before: WorkflowState, after: WorkflowState, cause: WorkflowEvent, generation: int, detail: str = ""
+    ) -> None:
+        self._tell(
+            StateChanged(
+                workflow=self.id, before=before, after=after, cause=cause, generation=generation, detail=detail
+            )
+        )
+
+    # -- small things --------------------------------------------------------------------------------------------------
+
+    def _row(self) -> WorkflowRow:
+        return self._storage.register(self.id, self._first_definition)
+
+    def _parse(self, text: str) -> D:
+        return cast(D, definition_from_json(text))
+
+    def _pending(self, row: WorkflowRow) -> DefinitionChanges:
+        edited = self._parse(row.definition)
+        if row.state is not WorkflowState.RUNNING or row.snapshot is None:
+            return difference(edited, edited)
+        if row.running_hash == definition_hash(edited):
+            return difference(edited, edited)
+        return difference(self._parse(Snapshot.from_json(row.snapshot).definition), edited)
+
+    def _snapshot(self, row: WorkflowRow) -> Snapshot | None:
+        return None if row.snapshot is None else Snapshot.from_json(row.snapshot)
+
+    def _action(self, action: str, by: str, detail: str = "") -> ActionEntry:
+        return ActionEntry(at=self._storage.now(), action=action, by=by, detail=detail)
+
+    def _report(self, end: CycleEnd, *, message: str = "", like: CycleReport | None = None) -> CycleReport:
+        if like is None:
+            return CycleReport(end=end, status=self._row().state, message=message)
+        return evolve(like, status=self._row().state)
+
+    def __repr__(self) -> str:
+        row = self._row()
+        stopping = ", stopping" if row.stopping else ""
+        return f"<{type(self).__name__} {self.id} {row.state}{stopping}>"

@@ -1,0 +1,71 @@
+"""Records that were set aside, to look at, to try again and to let go.
+
+What lives here: the collection a workflow offers. A retry goes through the backlog like everything else: the record is
+read again from the source and mapped by the definition of the day.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from syncline.store import ActionEntry, DeadLetter, DeadLetterStatus, Storage
+
+__all__ = ["DeadLetters"]
+
+_PAGE = 500
+
+
+class DeadLetters:
+    """The open dead letters of one workflow, oldest first. Nothing is ever dropped from here by itself."""
+
+    def __init__(self, storage: Storage, workflow: str) -> None:
+        self._storage = storage
+        self._workflow = workflow
+
+    def __len__(self) -> int:
+        return self._storage.counts(self._workflow).dead_letters
+
+    def __iter__(self) -> Iterator[DeadLetter]:
+        return self.list()
+
+    def list(
+        self,
+        *,
+        table: str | None = None,
+        record: str | None = None,
+        status: DeadLetterStatus | None = DeadLetterStatus.OPEN,
+    ) -> Iterator[DeadLetter]:
+        """Those of one table, of one record id, or with another status; None means every status."""
+        after = 0
+        while page := self._storage.dead_letters(
+            self._workflow, status=status, table=table, record=record, after=after, limit=_PAGE
+        ):
+            yield from page
+            after = page[-1].id
+
+    def retry(self, letters: Iterable[DeadLetter] | None = None, *, by: str = "") -> int:
+        """Queue these again, or all open ones; how many that were.
+
+        Each is read from the source anew, so that a correction there, or in the definition, is what gets written.
+        """
+        return self._storage.retry_dead_letters(self._workflow, self._ids(letters), self._action("retry", by))
+
+    def discard(self, letters: Iterable[DeadLetter], *, by: str = "") -> int:
+        """Close these for good; how many that were. A later change of such a record is synchronised all the same."""
+        return self._storage.discard_dead_letters(self._workflow, self._ids(letters), self._action("discard", by))
+
+    def _ids(self, letters: Iterable[DeadLetter] | None) -> tuple[int, ...]:
+        return tuple(letter.id for letter in (self if letters is None else letters))
+
+    def _action(self, action: str, by: str) -> ActionEntry:
+        return ActionEntry(at=self._storage.now(), action=action, by=by)
+
+    def __str__(self) -> str:
+        letters = list(self)
+        if not letters:
+            return "No dead letters."
+        lines = [f"{letter.key}: {letter.reason.value}: {letter.message}" for letter in letters]
+        return "\n".join(lines)
+
+    def __repr__(self) -> str:
+        return f"<DeadLetters of {self._workflow}: {len(self)} open>"

@@ -1,0 +1,73 @@
+"""How deep a backlog is and where it is heading.
+
+What lives here: arithmetic over the storage's counts and samples, giving the view that pages show. No I/O.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+from syncline.backlog import BacklogCounts, ItemState
+from syncline.store import Sample
+from syncline.views.values import BacklogView, Trend
+
+__all__ = ["SAMPLES_SINCE", "view_of"]
+
+#: How far back samples are asked for: the trend looks that far, the rate at the newest part.
+SAMPLES_SINCE = timedelta(hours=1)
+_RATE_OVER = timedelta(minutes=5)
+#: A change of the backlog smaller than this share of it, or than this many records, is steady.
+_STEADY_SHARE, _STEADY_RECORDS = 0.05, 10
+
+
+def view_of(
+    counts: BacklogCounts, samples: Sequence[Sample], now: datetime, throttled_until: datetime | None
+) -> BacklogView:
+    """The view as of `now`."""
+    rate = _rate(samples, counts, now)
+    by_table: Counter[str] = Counter()
+    by_operation: Counter[str] = Counter()
+    leased = 0
+    for group, number in counts.groups.items():
+        by_table[group.table] += number
+        by_operation[group.operation.value] += number
+        leased += number if group.state is ItemState.LEASED else 0
+    return BacklogView(
+        size=counts.size,
+        as_of=now,
+        by_table={table: number for table, number in by_table.items() if number},
+        by_operation={operation: number for operation, number in by_operation.items() if number},
+        oldest=counts.oldest,
+        rate=rate,
+        eta=_eta(counts.size, rate),
+        trend=_trend(samples, counts.size),
+        leased=leased,
+        throttled=counts.size - leased if throttled_until is not None else 0,
+        throttled_until=throttled_until,
+        dead=counts.dead_letters,
+    )
+
+
+def _rate(samples: Sequence[Sample], counts: BacklogCounts, now: datetime) -> float | None:
+    recent = [sample for sample in samples if now - sample.at <= _RATE_OVER]
+    if not recent:
+        return None
+    seconds = (now - recent[0].at).total_seconds()
+    return max(0, counts.totals.written - recent[0].written) / seconds if seconds >= 1 else None
+
+
+def _eta(size: int, rate: float | None) -> timedelta | None:
+    if size == 0:
+        return timedelta(0)
+    return timedelta(seconds=round(size / rate)) if rate else None
+
+
+def _trend(samples: Sequence[Sample], size: int) -> Trend | None:
+    if not samples:
+        return None
+    before = samples[0].size
+    if abs(size - before) <= max(_STEADY_RECORDS, _STEADY_SHARE * max(size, before)):
+        return Trend.STEADY
+    return Trend.GROWING if size > before else Trend.SHRINKING

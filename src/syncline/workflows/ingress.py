@@ -1,0 +1,356 @@
+"""Microsoft Dynamics 365 to Campaign.
+
+What lives here: the ingress workflow and what it does within a cycle: which table is read next, what the rules make of
+a page and of a leased record, and the write that follows. The rules themselves are in `syncline.mapping`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
+from typing import ClassVar, cast
+
+from attrs import evolve
+
+from syncline.backlog import DeadReason, Entry, Grant, Item, Lane, Settlement, Settling
+from syncline.clock import Clock
+from syncline.connectors.base import CampaignConnector, DynamicsConnector, Gate
+from syncline.definition_json import definition_from_json
+from syncline.definitions import IngressDefinition
+from syncline.errors import CursorLostError
+from syncline.instrumentation import Instrumentation, PageRead, ResyncStarted
+from syncline.mapping import RefuseDecision, TablePlan, WriteDecision, compile_plan, decide
+from syncline.records import (
+    Change,
+    Outcome,
+    Page,
+    ReadPosition,
+    ReadStage,
+    RecordKey,
+    Write,
+    decode_values,
+    encode_values,
+)
+from syncline.store import PageCommit, Refusal, Storage
+from syncline.workflows import reading
+from syncline.workflows.base import Workflow
+from syncline.workflows.checks import CheckReport
+from syncline.workflows.ingress_checks import preflight
+from syncline.workflows.settings import EngineSettings
+from syncline.workflows.snapshot import Snapshot
+from syncline.workflows.verdicts import dead
+from syncline.workflows.work import Plan, Reading, Work
+from syncline.workflows.writers import Job
+
+__all__ = ["IngressWorkflow"]
+
+#: How many records the ledger is asked about at a time after a resync.
+_MISSING_BATCH = 1_000
+
+
+class IngressWorkflow(Workflow[IngressDefinition]):
+    """Contacts and custom tables travel from Dynamics 365 to Campaign."""
+
+    title: ClassVar[str] = "Microsoft Dynamics 365 to Campaign"
+    kind: ClassVar[str] = "ingress"
+
+    def __init__(
+        self,
+        *,
+        dynamics: DynamicsConnector,
+        campaign: CampaignConnector,
+        storage: Storage,
+        definition: IngressDefinition | None = None,
+        integration: str = "default",
+        clock: Clock | None = None,
+        settings: EngineSettings | None = None,
+        tell: Instrumentation | None = None,
+    ) -> None:
+        super().__init__(
+            storage,
+            definition or IngressDefinition(),
+            integration=integration,
+            clock=clock,
+            settings=settings,
+            tell=tell,
+        )
+        self._dynamics = dynamics
+        self._campaign = campaign
+
+    def _preflight(
+        self, definition: IngressDefinition, previous: Snapshot | None
+    ) -> tuple[CheckReport, Snapshot | None]:
+        return preflight(definition, self._dynamics, self._campaign, previous)
+
+    def _work(self, snapshot: Snapshot) -> Work:
+        return _IngressWork(
+            workflow=self.id,
+            snapshot=snapshot,
+            dynamics=self._dynamics,
+            campaign=self._campaign,
+            storage=self._storage,
+            clock=self._clock,
+            settings=self._settings,
+            tell=self._tell,
+        )
+
+    def _gates(self) -> Sequence[Gate]:
+        return (*self._dynamics.gates, *self._campaign.gates)
+
+
+class _IngressWork(Work):
+    """One generation at work."""
+
+    def __init__(
+        self,
+        *,
+        workflow: str,
+        snapshot: Snapshot,
+        dynamics: DynamicsConnector,
+        campaign: CampaignConnector,
+        storage: Storage,
+        clock: Clock,
+        settings: EngineSettings,
+        tell: Instrumentation,
+    ) -> None:
+        definition = cast(IngressDefinition, definition_from_json(snapshot.definition))
+        self._workflow = workflow
+        self._dynamics = dynamics
+        self._campaign = campaign
+        self._storage = storage
+        self._clock = clock
+        self._settings = settings
+        self._tell = tell
+        self._targets = snapshot.targets
+        self._plans: dict[str, TablePlan] = {
+            mapping.table: compile_plan(
+                mapping, definition, snapshot.sources[mapping.table], snapshot.targets[mapping.resource]
+            )
+            for mapping in definition.mappings
+        }
+        self._positions = dict(storage.positions(workflow))
+        for table in self._positions.keys() - self._plans.keys():
+            storage.drop_position(workflow, table)
+        self._due = dict.fromkeys(self._plans, clock.monotonic())
+
+    @property
+    def gates(self) -> Sequence[Gate]:
+        return (*self._dynamics.gates, *self._campaign.gates)
+
+    # -- reading -------------------------------------------------------------------------------------------------------
+
+    def next_reading(self, grant: Grant, queued: int) -> Reading | None:
+        for table in self._by_urgency():
+            position = self._positions.get(table)
+            tracked = position is not None and position.stage is ReadStage.DELTA
+            if not tracked and queued >= self._settings.high_water:
+                continue
+            if position is not None and position.stage is ReadStage.MISSING:
+                self._ask_for_missing(grant, table, position)
+                continue
+            return self._page(grant, table, position)
+        return None
+
+    def _by_urgency(self) -> list[str]:
+        """The tables that are due: those whose changes are tracked first, then the one that waited longest."""
+        now = self._clock.monotonic()
+
+        def urgency(table: str) -> tuple[bool, float]:
+            position = self._positions.get(table)
+            return position is None or position.stage is not ReadStage.DELTA, self._due[table]
+
+        return sorted((table for table, due in self._due.items() if due <= now), key=urgency)
+
+    def _page(self, grant: Grant, table: str, position: ReadPosition | None) -> Reading:
+        seq = self._storage.next_read(grant)
+        if position is None:
+            position = self._full_read(table, seq, resync=self._storage.ledger_size(self._workflow, table) > 0)
+        request = reading.request_for(table, position, self._settings.overlap_margin)
+        return Reading(
+            fetch=partial(self._dynamics.read, request),
+            keep=partial(self._keep, grant, table, position, seq, self._clock.monotonic()),
+            failed=partial(self._failed, grant, table, position),
+        )
+
+    def _full_read(self, table: str, seq: int, *, resync: bool) -> ReadPosition:
+        return reading.begin(columns=self._plans[table].columns, now=self._storage.now(), seq=seq, resync=resync)
+
+    def _failed(self, grant: Grant, table: str, position: ReadPosition, error: BaseException) -> None:
+        """A lost position is the one error that is mended here: a full read follows, which finds deletions too."""
+        if not isinstance(error, CursorLostError):
+            raise error
+        known = self._storage.ledger_size(self._workflow, table) > 0
+        restart = self._full_read(table, self._storage.next_read(grant), resync=known or position.resync)
+        self._storage.commit_page(grant, PageCommit(table=table, position=restart, entries=()))
+        self._positions[table] = restart
+        self._tell(ResyncStarted(workflow=self._workflow, table=table, reason=error.message))
+
+    def _keep(self, grant: Grant, table: str, position: ReadPosition, seq: int, asked_at: float, answer: object) -> int:
+        page = cast(Page, answer)
+        entries, refusals = self._decide_page(table, position, seq, page)
+        behind = reading.following(position, page, self._storage.now())
+        seen = [change.key.id for change in page.changes] if position.resync else ()
+        commit = PageCommit(table=table, position=behind, entries=entries, refusals=refusals, seen=seen)
+        report = self._storage.commit_page(grant, commit)
+        self._positions[table] = behind
+        now = self._clock.monotonic()
+        idle = reading.caught_up(behind, page)
+        self._due[table] = now + self._settings.poll_interval.total_seconds() if idle else now
+        self._tell(
+            PageRead(
+                workflow=self._workflow,
+                table=table,
+                stage=position.stage,
+                changes=len(page.changes),
+                queued=report.queued,
+                skipped=report.skipped,
+                refused=len(refusals),
+                seconds=now - asked_at,
+            )
+        )
+        return len(page.changes)
+
+    def _decide_page(
+        self, table: str, position: ReadPosition, seq: int, page: Page
+    ) -> tuple[list[Entry], list[Refusal]]:
+        plan, first, lane = self._plans[table], reading.is_first(position), reading.lane_of(position)
+        changes, contradictory = _collapse(page.changes)
+        ledger = self._storage.ledger(self._workflow, table, list(changes))
+        entries: list[Entry] = []
+        refusals: list[Refusal] = []
+        for record, change in changes.items():
+            refresh = record in contradictory or _lacks(plan, change)
+            payload = None if refresh or change.values is None else _payload(plan, change)
+            entry = Entry(key=change.key, seq=seq, payload=payload, lane=lane, first=first, refresh=refresh)
+            if not refresh:
+                decision = decide(change, plan, ledger.get(record), first=first)
+                if isinstance(decision, RefuseDecision):
+                    refusals.append(_refusal(entry, decision))
+                    continue
+                entry = entry if isinstance(decision, WriteDecision) else evolve(entry, only_if_queued=True)
+            entries.append(entry)
+        return entries, refusals
+
+    def _ask_for_missing(self, grant: Grant, table: str, position: ReadPosition) -> None:
+        """Queue what the ledger has and the resync never showed, to be asked for by key: only the source says gone."""
+        missing = self._storage.unseen(self._workflow, table, _MISSING_BATCH)
+        if not missing:
+            position = evolve(position, stage=ReadStage.DELTA, resync=False)
+            self._storage.end_resync(grant, table, position)
+            self._positions[table] = position
+            return
+        seq = self._storage.next_read(grant)
+        entries = [
+            Entry(key=RecordKey(table=table, id=record), seq=seq, payload=None, lane=Lane.BULK, refresh=True)
+            for record in missing
+        ]
+        self._storage.commit_page(grant, PageCommit(table=table, position=position, entries=entries, seen=missing))
+
+    # -- writing -------------------------------------------------------------------------------------------------------
+
+    def plan(self, items: Sequence[Item]) -> Plan:
+        settlements: list[Settlement] = []
+        known: list[tuple[Item, Change]] = []
+        stale: list[Item] = []
+        for item in items:
+            plan = self._plans.get(item.key.table)
+            if plan is None:
+                settlements.append(Settlement(item=item, settling=Settling.SKIPPED))
+            elif item.crashes >= self._settings.crash_limit:
+                settlements.append(dead(item, DeadReason.CRASHED, _CRASHED.format(item.crashes)))
+            elif item.refresh:
+                stale.append(item)
+            else:
+                values = None if item.payload is None else decode_values(item.payload)
+                change = Change(key=item.key, values=values)
+                (stale.append(item) if _lacks(plan, change) else known.append((item, change)))
+        decided, jobs = self._decide_items(known)
+        refresh = self._refresher(stale) if stale else None
+        return Plan(settlements=[*settlements, *decided], jobs=jobs, refresh=refresh, refreshing=stale)
+
+    def refreshed(self, items: Sequence[Item], answer: object) -> Plan:
+        found = cast(Mapping[RecordKey, Change], answer)
+        settlements, jobs = self._decide_items(
+            [(item, found.get(item.key) or Change(key=item.key, values=None)) for item in items]
+        )
+        return Plan(settlements=settlements, jobs=jobs)
+
+    def _refresher(self, items: Sequence[Item]) -> Callable[[], object]:
+        wanted = _by_table(item.key for item in items)
+
+        def fetch() -> dict[RecordKey, Change]:
+            found: dict[RecordKey, Change] = {}
+            for table, records in wanted.items():
+                answer = self._dynamics.fetch(table, self._plans[table].columns, records)
+                found.update((change.key, change) for change in answer.values())
+            return found
+
+        return fetch
+
+    def _decide_items(self, pairs: Sequence[tuple[Item, Change]]) -> tuple[list[Settlement], list[Job]]:
+        settlements: list[Settlement] = []
+        jobs: list[Job] = []
+        ledgers = {
+            table: self._storage.ledger(self._workflow, table, records)
+            for table, records in _by_table(item.key for item, _ in pairs).items()
+        }
+        for item, change in pairs:
+            plan, remembered = self._plans[item.key.table], ledgers[item.key.table].get(item.key.id)
+            decision = decide(change, plan, remembered, first=item.first)
+            if isinstance(decision, RefuseDecision):
+                settlements.append(dead(item, DeadReason.CONVERSION, decision.message, decision.field))
+            elif isinstance(decision, WriteDecision):
+                jobs.append(self._job(item, plan, decision.write, decision.fingerprint))
+            elif item.ambiguous and change.deleted and plan.mapping.apply_deletes:
+                # A create that may have happened is not in the ledger: only the target knows.
+                write = Write(key=item.key, resource=plan.mapping.resource, key_field=plan.mapping.key, delete=True)
+                jobs.append(self._job(item, plan, write, None))
+            else:
+                settlements.append(Settlement(item=item, settling=Settling.SKIPPED))
+        return settlements, jobs
+
+    def _job(self, item: Item, plan: TablePlan, write: Write, fingerprint: bytes | None) -> Job:
+        write = evolve(write, ambiguous=True) if item.ambiguous else write
+        resource = self._targets[plan.mapping.resource]
+
+        def send(still_ours: Callable[[], None]) -> Outcome:
+            return self._campaign.apply(write, resource, still_ours=still_ours)
+
+        return Job(item=item, send=send, fingerprint=None if write.delete else fingerprint, forget=write.delete)
+
+
+_CRASHED = "The process died {} times while this record was being sent, the last times alone."
+
+
+def _collapse(changes: Iterable[Change]) -> tuple[dict[str, Change], set[str]]:
+    """One change per record, the last one; and the records of which the page says both that they are and are not."""
+    newest: dict[str, Change] = {}
+    contradictory: set[str] = set()
+    for change in changes:
+        before = newest.get(change.key.id)
+        if before is not None and before.deleted is not change.deleted:
+            contradictory.add(change.key.id)
+        newest[change.key.id] = change
+    return newest, contradictory
+
+
+def _lacks(plan: TablePlan, change: Change) -> bool:
+    """Whether the rules need a column that the record was read without."""
+    values = change.values
+    return values is not None and not all(column in values for column in plan.columns)
+
+
+def _payload(plan: TablePlan, change: Change) -> bytes:
+    values = change.values or {}
+    return encode_values({column: values[column] for column in plan.columns})
+
+
+def _refusal(entry: Entry, decision: RefuseDecision) -> Refusal:
+    return Refusal(entry=entry, reason=DeadReason.CONVERSION, field=decision.field, message=decision.message)
+
+
+def _by_table(keys: Iterable[RecordKey]) -> dict[str, list[str]]:
+    tables: dict[str, list[str]] = {}
+    for key in keys:
+        tables.setdefault(key.table, []).append(key.id)
+    return tables

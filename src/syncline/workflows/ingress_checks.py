@@ -1,0 +1,218 @@
+"""The pre-flight of ingress: what must hold before the first record is read.
+
+What lives here: the checks in their order, and the snapshot that comes out when all of them pass. Asks both services,
+writes nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from attrs import define, field
+
+from syncline.connectors.base import CampaignConnector, DynamicsConnector, KeyProblem
+from syncline.definition_json import definition_to_json
+from syncline.definitions import IngressDefinition
+from syncline.errors import DefinitionError, StopWorkflowError
+from syncline.mapping import compile_plan
+from syncline.schemas import TableSchema
+from syncline.table_mapping import TableMapping
+from syncline.workflows.checks import Check, CheckReport, CheckResult
+from syncline.workflows.snapshot import Snapshot
+
+__all__ = ["preflight"]
+
+#: Clocks further apart than this make "modified since" questions unsafe, in seconds.
+_CLOCKS_APART = 120.0
+
+_KEY_REMEDIES = {
+    KeyProblem.NO_FIELD: "Add the field to the resource in Campaign and publish, or choose another key.",
+    KeyProblem.NO_FILTER: "Define a filter on this field in Campaign (its name and parameter are settings of the "
+    "connector's CampaignKey) and publish.",
+    KeyProblem.NO_IDENTIFICATION_KEY: "Define an identification key on this field in Campaign and publish.",
+}
+
+
+@define(kw_only=True)
+class _Preflight:
+    definition: IngressDefinition
+    dynamics: DynamicsConnector
+    campaign: CampaignConnector
+    checks: list[Check] = field(factory=list)
+    sources: dict[str, TableSchema] = field(factory=dict)
+    targets: dict[str, TableSchema] = field(factory=dict)
+
+    # -- noting ----------------------------------------------------------------------------------------------------
+
+    def passed(self, name: str, detail: str = "") -> None:
+        self.checks.append(Check(name=name, result=CheckResult.PASSED, detail=detail))
+
+    def warned(self, name: str, detail: str, remedy: str) -> None:
+        self.checks.append(Check(name=name, result=CheckResult.WARNING, detail=detail, remedy=remedy))
+
+    def failed(self, name: str, detail: str, remedy: str) -> None:
+        self.checks.append(Check(name=name, result=CheckResult.FAILED, detail=detail, remedy=remedy))
+
+    def skipped(self, name: str, because: str) -> None:
+        self.checks.append(Check(name=name, result=CheckResult.SKIPPED, detail=because))
+
+    def report(self) -> CheckReport:
+        return CheckReport(checks=tuple(self.checks))
+
+    # -- looking ---------------------------------------------------------------------------------------------------
+
+    def access(self, name: str, ask: Callable[[], None]) -> bool:
+        try:
+            ask()
+        except StopWorkflowError as error:
+            self.failed(name, error.message, error.remedy)
+            return False
+        self.passed(name)
+        return True
+
+    def same_environments(self, previous: Snapshot | None) -> None:
+        name = "environments: the same as before"
+        if previous is None:
+            self.passed(name, "first start")
+            return
+        for label, before, now in (
+            ("Dynamics 365", previous.source_identity, self.dynamics.identity),
+            ("Campaign", previous.target_identity, self.campaign.identity),
+        ):
+            if before != now:
+                self.failed(
+                    name,
+                    f"this storage was filled with {label} at {before}, and now it is {now}",
+                    "Use a storage, or an integration name, of its own for each pair of environments.",
+                )
+                return
+        self.passed(name)
+
+    def clocks(self) -> None:
+        for label, offset in (("Dynamics 365", self.dynamics.clock_offset), ("Campaign", self.campaign.clock_offset)):
+            if offset is not None and abs(offset) > _CLOCKS_APART:
+                self.warned(
+                    "clocks: close enough",
+                    f"{label} is {offset:+.0f} seconds off this computer's clock",
+                    "Set this computer's clock by a time server.",
+                )
+
+    def table(self, mapping: TableMapping) -> None:
+        source = self.source(mapping)
+        target = self.target(mapping)
+        if source is not None and target is not None:
+            self.fields(mapping, source, target)
+        else:
+            self.skipped(f"{mapping.table}: fields and types", "a table could not be looked at")
+
+    def source(self, mapping: TableMapping) -> TableSchema | None:
+        name = f"{mapping.table}: exists in Dynamics 365"
+        try:
+            schema = self.dynamics.describe(mapping.table)
+        except StopWorkflowError as error:
+            self.failed(name, error.message, error.remedy)
+            return None
+        if schema is None:
+            self.failed(name, "no such table", "Use the table's logical name, such as contact.")
+            return None
+        self.passed(name)
+        tracking = f"{mapping.table}: change tracking"
+        if schema.change_tracking is False:
+            self.failed(tracking, "is off", "Turn on change tracking in the table's properties in Power Apps.")
+            return None
+        self.passed(tracking)
+        self.sources[mapping.table] = schema
+        return schema
+
+    def target(self, mapping: TableMapping) -> TableSchema | None:
+        name = f"{mapping.resource}: exists in Campaign"
+        try:
+            schema = self.campaign.describe(mapping.resource)
+            if schema is None:
+                self.failed(name, "no such resource", "Create and publish it in Campaign, or correct its name.")
+                return None
+            self.passed(name)
+            key = self.campaign.check_key(schema, mapping.key)
+        except StopWorkflowError as error:
+            self.failed(name, error.message, error.remedy)
+            return None
+        self.targets[mapping.resource] = schema
+        key_name = f"{mapping.resource}: key {mapping.key}"
+        if key.problem is not None:
+            detail = f"{key.problem.value}{'; ' + key.detail if key.detail else ''}"
+            self.failed(key_name, detail, _KEY_REMEDIES[key.problem])
+            return None
+        self.passed(key_name)
+        return schema
+
+    def fields(self, mapping: TableMapping, source: TableSchema, target: TableSchema) -> None:
+        name = f"{mapping.table}: fields and types"
+        try:
+            plan = compile_plan(mapping, self.definition, source, target)
+        except DefinitionError as error:
+            self.failed(name, error.message, error.remedy or "Correct the mapping.")
+            return
+        self.passed(name, f"{len(mapping.fields)} fields, {len(plan.columns)} columns read")
+
+    def guardrails(self) -> None:
+        limits = self.definition.guardrails
+        custom = [mapping for mapping in self.definition.mappings if mapping.resource != "profile"]
+        if len(custom) > limits.custom_tables:
+            self.warned(
+                "guardrails: custom tables",
+                f"{len(custom)} tables, {limits.custom_tables} are recommended",
+                "Map fewer tables, or raise the guardrail.",
+            )
+        for mapping in custom:
+            if len(mapping.fields) > limits.columns:
+                self.warned(
+                    f"guardrails: columns of {mapping.table}",
+                    f"{len(mapping.fields)} columns, {limits.columns} are recommended",
+                    "Map fewer fields, or raise the guardrail.",
+                )
+        self.first_load(limits.first_load_records)
+
+    def first_load(self, most: int) -> None:
+        counts = [self.dynamics.count(table) for table in self.sources]
+        known = [count for count in counts if count is not None]
+        if sum(known) > most:
+            self.warned(
+                "guardrails: first load",
+                f"about {sum(known):,} records, {most:,} are recommended (counts can be a day old)",
+                "Filter the tables, load them one after the other, or raise the guardrail.",
+            )
+        else:
+            self.passed("guardrails: first load", f"about {sum(known):,} records (counts can be a day old)")
+
+
+def preflight(
+    definition: IngressDefinition,
+    dynamics: DynamicsConnector,
+    campaign: CampaignConnector,
+    previous: Snapshot | None,
+) -> tuple[CheckReport, Snapshot | None]:
+    """Make every check; the snapshot is None when one of them failed. Raises RetryLaterError."""
+    flight = _Preflight(definition=definition, dynamics=dynamics, campaign=campaign)
+    reachable = flight.access("Dynamics 365: credentials", dynamics.check_access)
+    reachable = flight.access("Campaign: credentials", campaign.check_access) and reachable
+    if not reachable:
+        flight.skipped("tables and fields", "not both services can be asked")
+        return flight.report(), None
+    flight.same_environments(previous)
+    flight.clocks()
+    if not definition.mappings:
+        flight.failed("mappings: at least one", "nothing is mapped", "Add a table mapping.")
+    for mapping in definition.mappings:
+        flight.table(mapping)
+    report = flight.report()
+    if not report.ok:
+        return report, None
+    flight.guardrails()
+    snapshot = Snapshot(
+        definition=definition_to_json(definition),
+        source_identity=dynamics.identity,
+        target_identity=campaign.identity,
+        sources=flight.sources,
+        targets=flight.targets,
+    )
+    return flight.report(), snapshot
