@@ -3,6 +3,8 @@
 Nothing here reads a storage or knows how a workflow works: views are handed what they show.
 """
 
-from syncline.views.values import BacklogView, Trend, WorkflowList, WorkflowView
+from syncline.views.backlog import BacklogView, Trend
+from syncline.views.progress import ProgressBar, progress_bar
+from syncline.views.workflow_list import WorkflowList, WorkflowView
 
-__all__ = ["BacklogView", "Trend", "WorkflowList", "WorkflowView"]
+__all__ = ["BacklogView", "ProgressBar", "Trend", "WorkflowList", "WorkflowView", "progress_bar"]
