@@ -124,6 +124,8 @@ class ReadPosition:
     started_at: datetime
     #: The read sequence of the full read's first page; marks what this pass has seen.
     pass_seq: int
+    #: Whether this full read is a first load or a replay, so that first-load-only fields are written too.
+    first: bool = False
     #: Whether this full read must find deletions by comparing with the ledger.
     resync: bool = False
     #: The columns the position was opened with; others mean a new full read.

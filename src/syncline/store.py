@@ -294,6 +294,18 @@ class Storage(ABC):
     def drop_position(self, workflow: str, table: str) -> None:
         """Forget how far a table was read (it left the definition). Its ledger stays."""
 
+    @abstractmethod
+    def want_replay(self, workflow: str, table: str, action: ActionEntry) -> None:
+        """Note that all records of the table shall be sent again from the next start, and the row's generation."""
+
+    @abstractmethod
+    def wanted_replays(self, workflow: str) -> Mapping[str, int]:
+        """Tables with such a note, and the generation the workflow had when it was made last."""
+
+    @abstractmethod
+    def begin_replay(self, grant: Grant, table: str, position: ReadPosition) -> None:
+        """Move the table's position and forget the note, in one transaction."""
+
     # -- backlog ------------------------------------------------------------------------------------------------
 
     @abstractmethod

@@ -156,6 +156,7 @@ class Cycle:
         try:
             with ThreadPoolExecutor(max_workers=1, thread_name_prefix=f"syncline-{self.grant.workflow}-reader") as pool:
                 self._readers = pool
+                self._work.begin(self.grant)
                 try:
                     while self._end is None:
                         self._turn()

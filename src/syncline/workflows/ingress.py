@@ -7,6 +7,7 @@ a page and of a leased record, and the write that follows. The rules themselves 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import datetime, timedelta
 from functools import partial
 from typing import ClassVar, cast
 
@@ -129,13 +130,22 @@ class _IngressWork(Work):
             for mapping in definition.mappings
         }
         self._positions = dict(storage.positions(workflow))
-        for table in self._positions.keys() - self._plans.keys():
-            storage.drop_position(workflow, table)
         self._due = dict.fromkeys(self._plans, clock.monotonic())
 
     @property
     def gates(self) -> Sequence[Gate]:
         return (*self._dynamics.gates, *self._campaign.gates)
+
+    def begin(self, grant: Grant) -> None:
+        for table in self._positions.keys() - self._plans.keys():
+            self._storage.drop_position(self._workflow, table)
+            del self._positions[table]
+        for table, noted_in in self._storage.wanted_replays(self._workflow).items():
+            if table in self._plans and noted_in < grant.generation:
+                seq = self._storage.next_read(grant)
+                position = self._full_read(table, seq, first=True, resync=table in self._positions)
+                self._positions[table] = position
+                self._storage.begin_replay(grant, table, position)
 
     # -- reading -------------------------------------------------------------------------------------------------------
 
@@ -164,7 +174,8 @@ class _IngressWork(Work):
     def _page(self, grant: Grant, table: str, position: ReadPosition | None) -> Reading:
         seq = self._storage.next_read(grant)
         if position is None:
-            position = self._full_read(table, seq, resync=self._storage.ledger_size(self._workflow, table) > 0)
+            known = self._storage.ledger_size(self._workflow, table) > 0
+            position = self._full_read(table, seq, first=not known, resync=known)
         request = reading.request_for(table, position, self._settings.overlap_margin)
         return Reading(
             fetch=partial(self._dynamics.read, request),
@@ -172,15 +183,22 @@ class _IngressWork(Work):
             failed=partial(self._failed, grant, table, position),
         )
 
-    def _full_read(self, table: str, seq: int, *, resync: bool) -> ReadPosition:
-        return reading.begin(columns=self._plans[table].columns, now=self._storage.now(), seq=seq, resync=resync)
+    def _full_read(self, table: str, seq: int, *, first: bool, resync: bool) -> ReadPosition:
+        return reading.begin(
+            columns=self._plans[table].columns, now=self._source_time(), seq=seq, first=first, resync=resync
+        )
+
+    def _source_time(self) -> datetime:
+        """Now by the source's clock, as far as its answers have told it."""
+        return self._storage.now() + timedelta(seconds=self._dynamics.clock_offset or 0.0)
 
     def _failed(self, grant: Grant, table: str, position: ReadPosition, error: BaseException) -> None:
         """A lost position is the one error that is mended here: a full read follows, which finds deletions too."""
         if not isinstance(error, CursorLostError):
             raise error
         known = self._storage.ledger_size(self._workflow, table) > 0
-        restart = self._full_read(table, self._storage.next_read(grant), resync=known or position.resync)
+        first = reading.is_first(position)
+        restart = self._full_read(table, self._storage.next_read(grant), first=first, resync=known or position.resync)
         self._storage.commit_page(grant, PageCommit(table=table, position=restart, entries=()))
         self._positions[table] = restart
         self._tell(ResyncStarted(workflow=self._workflow, table=table, reason=error.message))

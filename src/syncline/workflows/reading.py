@@ -22,9 +22,11 @@ from syncline.records import Page, ReadPosition, ReadRequest, ReadStage
 __all__ = ["begin", "caught_up", "following", "is_first", "lane_of", "request_for"]
 
 
-def begin(*, columns: tuple[str, ...], now: datetime, seq: int, resync: bool) -> ReadPosition:
+def begin(*, columns: tuple[str, ...], now: datetime, seq: int, first: bool, resync: bool) -> ReadPosition:
     """The position of a full read that has not begun. `now` should be the service's clock as far as it is known."""
-    return ReadPosition(stage=ReadStage.LOAD, started_at=now, pass_seq=seq, resync=resync, columns=columns)
+    return ReadPosition(
+        stage=ReadStage.LOAD, started_at=now, pass_seq=seq, first=first, resync=resync, columns=columns
+    )
 
 
 def request_for(table: str, position: ReadPosition, margin: timedelta) -> ReadRequest:
@@ -61,8 +63,8 @@ def caught_up(position: ReadPosition, page: Page) -> bool:
 
 
 def is_first(position: ReadPosition) -> bool:
-    """Whether records read at this position are a first load, so that first-load-only fields are written too."""
-    return position.stage in (ReadStage.LOAD, ReadStage.OVERLAP) and not position.resync
+    """Whether records read at this position are a first load or a replay."""
+    return position.first and position.stage in (ReadStage.LOAD, ReadStage.OVERLAP)
 
 
 def lane_of(position: ReadPosition) -> Lane:

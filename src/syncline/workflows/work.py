@@ -54,6 +54,10 @@ class Work(ABC):
         """Every gate that requests of this work pass."""
 
     @abstractmethod
+    def begin(self, grant: Grant) -> None:
+        """Take up what was noted for the next start: called once at the beginning of every cycle, harmless if done."""
+
+    @abstractmethod
     def next_reading(self, grant: Grant, queued: int) -> Reading | None:
         """The next page worth fetching now, or None. Full reads pause while `queued`, the backlog's size, is high."""
 
