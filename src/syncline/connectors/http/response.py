@@ -21,10 +21,9 @@ _DEFAULT = Limits()
 def safe_text(text: str, most: int = 200) -> str:
     """At most `most` characters for a message or a log: printable ASCII, everything else escaped, blanks joined."""
     short = " ".join(text[: most * 4].split())[:most]
-    return (
-        short.encode("ascii", "backslashreplace").decode("ascii").replace("\x7f", "\\x7f")[: most * 2]
-        if any(not " " <= character <= "~" for character in short)
-        else short
+    return "".join(
+        character if " " <= character <= "~" else character.encode("unicode_escape").decode("ascii")
+        for character in short
     )
 
 

@@ -160,12 +160,13 @@ def _read_exactly(receive: Callable[[], bytes], data: bytes, length: int) -> tup
 
 def _read_to_end(receive: Callable[[], bytes], data: bytes, limits: Limits) -> bytes:
     pieces, size = [data], len(data)
-    while piece := receive():
+    while size <= limits.wire_bytes:
+        piece = receive()
+        if not piece:
+            return b"".join(pieces)
         pieces.append(piece)
         size += len(piece)
-        if size > limits.wire_bytes:
-            raise _too_large("body")
-    return b"".join(pieces)
+    raise _too_large("body")
 
 
 class _Chunks:

@@ -1,0 +1,93 @@
+"""Secrets: no way of printing, copying or storing an object shows them."""
+
+from __future__ import annotations
+
+import copy
+import json
+import pickle
+import traceback
+
+import attrs
+import pytest
+
+from syncline.clock import SystemClock
+from syncline.connectors.http import HttpClient, OAuthTokenSource, Secret, ThrottleGate
+
+CANARY = "canary-7f3a"
+
+
+@attrs.frozen(kw_only=True)
+class Holder:
+    secret: Secret
+
+
+def test_no_form_of_text_shows_the_value() -> None:
+    """repr, str, format and the repr of whatever holds a secret print stars."""
+    secret = Secret(CANARY)
+    for text in (
+        repr(secret),
+        str(secret),
+        f"{secret}",
+        f"{secret:>40}",
+        f"{secret!r}",
+        "%s" % secret,
+        repr(Holder(secret=secret)),
+        repr([secret]),
+        repr(attrs.asdict(Holder(secret=secret))),
+    ):  # noqa: E501, UP031
+        assert CANARY not in text
+        assert "***" in text
+
+
+def test_a_secret_leaves_the_process_by_no_serialiser() -> None:
+    """JSON and pickle refuse a secret instead of writing it."""
+    secret = Secret(CANARY)
+    with pytest.raises(TypeError) as caught:
+        json.dumps({"password": secret})
+    assert CANARY not in str(caught.value)
+    for protocol in range(pickle.HIGHEST_PROTOCOL + 1):
+        with pytest.raises(TypeError) as caught:
+            pickle.dumps(secret, protocol)
+        assert CANARY not in str(caught.value)
+    assert not hasattr(secret, "__dict__")
+
+
+def test_a_copy_is_the_same_secret() -> None:
+    """Copying a definition that holds a secret works and keeps it one."""
+    secret = Secret(CANARY)
+    assert copy.copy(secret) is secret
+    assert copy.deepcopy([secret])[0] is secret
+    assert attrs.evolve(Holder(secret=secret)).secret.reveal() == CANARY
+
+
+def test_secrets_compare_by_value() -> None:
+    """Equal values are equal secrets, and a secret is never equal to plain text."""
+    assert Secret("a") == Secret("a")
+    assert hash(Secret("a")) == hash(Secret("a"))
+    assert Secret("a") != Secret("b")
+    assert Secret("a") != "a"
+    assert not Secret("")
+    with pytest.raises(TypeError):
+        Secret(b"bytes")  # type: ignore[arg-type]
+
+
+def test_a_traceback_with_locals_does_not_show_what_a_client_holds() -> None:
+    """Error reporters print the locals of every frame: clients, gates and token sources print no secret."""
+    clock = SystemClock()
+    source = OAuthTokenSource(lambda: (CANARY, 60.0), clock)
+    source.get()
+    client = HttpClient(
+        "https://contoso.example",
+        clock=clock,
+        gate=ThrottleGate("u", clock),
+        auth=source,
+        headers={"X-Api-Key": Secret(CANARY)},
+    )
+    try:
+        client.request("bad method", "x")
+    except ValueError as error:
+        shown = "".join(traceback.TracebackException.from_exception(error, capture_locals=True).format())
+        assert CANARY not in shown
+        assert CANARY not in repr(client) + repr(source)
+    else:
+        pytest.fail("a method in lower case was sent")
