@@ -10,9 +10,7 @@ import unicodedata
 
 __all__ = ["plain"]
 
-#: Control and format characters (these turn text around or hide it), surrogates, line and paragraph separators.
-_HARMFUL = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
-#: Format characters that whole scripts cannot do without: joiner and non-joiner.
+#: Format characters that whole scripts cannot do without: joiner and non-joiner. The others turn text around or hide it.
 _NEEDED = frozenset("\u200c\u200d")
 
 
@@ -29,6 +27,6 @@ def plain(text: str, *, limit: int | None = None) -> str:
 
 
 def _escaped(character: str) -> str:
-    if character in _NEEDED or unicodedata.category(character) not in _HARMFUL:
+    if character.isprintable() or character in _NEEDED or unicodedata.category(character) == "Zs":
         return character
     return character.encode("unicode_escape").decode("ascii")
