@@ -12,6 +12,16 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from syncline.backlog import Backlog
     from syncline.connectors.base import CampaignConnector, DynamicsConnector
+    from syncline.definitions import (
+        EgressDefinition,
+        FieldMapping,
+        FieldReplacement,
+        Filter,
+        IngressDefinition,
+        OptOutDefinition,
+        OptOutDirection,
+        TableMapping,
+    )
     from syncline.errors import (
         ActionNotAvailableError,
         AmbiguousWriteError,
@@ -42,8 +52,10 @@ if TYPE_CHECKING:
         UnavailableError,
         UntrustedUrlError,
     )
+    from syncline.integration import Integration
     from syncline.state_machine import WorkflowState
     from syncline.store import Storage
+    from syncline.workflows.base import Workflow
 
 __version__ = "0.1.0"
 
@@ -59,9 +71,17 @@ __all__ = [
     "CursorLostError",
     "DefinitionError",
     "DynamicsConnector",
+    "EgressDefinition",
+    "FieldMapping",
+    "FieldReplacement",
+    "Filter",
     "ForkedConnectionError",
+    "IngressDefinition",
+    "Integration",
     "LeaseLostError",
     "MissingExtraError",
+    "OptOutDefinition",
+    "OptOutDirection",
     "ProtocolError",
     "RecordRefusedError",
     "RetryLaterError",
@@ -77,9 +97,11 @@ __all__ = [
     "StorageMismatchError",
     "StorageUnusableError",
     "SynclineError",
+    "TableMapping",
     "ThrottledError",
     "UnavailableError",
     "UntrustedUrlError",
+    "Workflow",
     "WorkflowState",
     "__version__",
 ]
@@ -89,7 +111,17 @@ _HOMES = {
     "Backlog": "syncline.backlog",
     "CampaignConnector": "syncline.connectors.base",
     "DynamicsConnector": "syncline.connectors.base",
+    "EgressDefinition": "syncline.definitions",
+    "FieldMapping": "syncline.definitions",
+    "FieldReplacement": "syncline.definitions",
+    "Filter": "syncline.definitions",
+    "IngressDefinition": "syncline.definitions",
+    "Integration": "syncline.integration",
+    "OptOutDefinition": "syncline.definitions",
+    "OptOutDirection": "syncline.definitions",
     "Storage": "syncline.store",
+    "TableMapping": "syncline.definitions",
+    "Workflow": "syncline.workflows.base",
     "WorkflowState": "syncline.state_machine",
 }
 

@@ -10,7 +10,7 @@ import unicodedata
 
 __all__ = ["plain"]
 
-#: Format characters that whole scripts cannot do without: joiner and non-joiner. The others turn text around or hide it.
+#: Format characters that whole scripts cannot do without: joiner and non-joiner. The others turn text or hide it.
 _NEEDED = frozenset("\u200c\u200d")
 
 
