@@ -38,7 +38,8 @@ from syncline.instrumentation import (
 )
 from syncline.state_machine import Action, WorkflowEvent, WorkflowState, available_actions, next_state, require_action
 from syncline.store import ActionEntry, StateChange, Storage, WorkflowError, WorkflowRow
-from syncline.views.values import BacklogView, WorkflowView
+from syncline.views.backlog import BacklogView
+from syncline.views.workflow_list import WorkflowView
 from syncline.workflows.checks import CheckReport
 from syncline.workflows.cycle import Budget, Cycle, CycleEnd
 from syncline.workflows.dead_letters import DeadLetters

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 
 from syncline.backlog import BacklogCounts, ItemState
 from syncline.store import Sample
-from syncline.views.values import BacklogView, Trend
+from syncline.views.backlog import BacklogView, Trend
 
 __all__ = ["SAMPLES_SINCE", "view_of"]
 

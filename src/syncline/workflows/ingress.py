@@ -18,8 +18,8 @@ from syncline.clock import Clock
 from syncline.connectors.base import CampaignConnector, DynamicsConnector, Gate
 from syncline.definition_json import definition_from_json
 from syncline.definitions import IngressDefinition
-from syncline.errors import CursorLostError
-from syncline.instrumentation import Instrumentation, PageRead, ResyncStarted
+from syncline.errors import ActionNotAvailableError, CursorLostError
+from syncline.instrumentation import Instrumentation, PageRead, ReplayRequested, ResyncStarted
 from syncline.mapping import RefuseDecision, TablePlan, WriteDecision, compile_plan, decide
 from syncline.records import (
     Change,
@@ -32,6 +32,7 @@ from syncline.records import (
     decode_values,
     encode_values,
 )
+from syncline.state_machine import WorkflowEvent, next_state
 from syncline.store import PageCommit, Refusal, Storage
 from syncline.workflows import reading
 from syncline.workflows.base import Workflow
@@ -77,6 +78,28 @@ class IngressWorkflow(Workflow[IngressDefinition]):
         )
         self._dynamics = dynamics
         self._campaign = campaign
+
+    def replay(self, table: str, *, by: str = "") -> None:
+        """Send all records of a table again from the next start, behind everything that changes meanwhile.
+
+        Raises DefinitionError when the table is not mapped, and ActionNotAvailableError, with the numbers, when the
+        backlog or the table is as large as the guardrail `replay_records`.
+        """
+        definition = self.definition
+        definition.mapping(table)
+        row, most = self._row(), definition.guardrails.replay_records
+        records = {"in the backlog": self._storage.counts(self.id).size, f"in {table}": self._dynamics.count(table)}
+        for where, number in records.items():
+            if number is not None and number >= most:
+                raise ActionNotAvailableError(
+                    "replay",
+                    status=row.state.value,
+                    available=[action.value for action in self.available_actions],
+                    reason=f"{number:,} records {where}, the limit is {most:,}",
+                )
+        next_state(row.state, WorkflowEvent.REPLAY_REQUESTED)
+        self._storage.want_replay(self.id, table, self._action("replay", by, table))
+        self._tell(ReplayRequested(workflow=self.id, table=table))
 
     def _preflight(
         self, definition: IngressDefinition, previous: Snapshot | None
