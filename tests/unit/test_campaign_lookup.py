@@ -83,6 +83,12 @@ def test_keys_that_mean_something_else_in_an_address(key: str) -> None:
         addresses(CampaignKey(by_uri=True)).by_uri(key)
 
 
+def test_an_empty_key_is_refused() -> None:
+    """Many filters take an empty value to mean every record."""
+    with pytest.raises(RecordRefusedError):
+        addresses().by_filter("")
+
+
 def test_half_a_character_is_refused() -> None:
     """A lone surrogate concerns one record and does not stop the others."""
     with pytest.raises(RecordRefusedError):

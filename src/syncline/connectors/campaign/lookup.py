@@ -81,8 +81,11 @@ class KeyAddresses:
         """The first page of the records the filter finds for `value`.
 
         `_forcePagination` is not a nicety: without it Campaign leaves `next` out for tables above 100,000 rows, and
-        25 records look like all there are.
+        25 records look like all there are. Raises RecordRefusedError for an empty key, which many filters take to mean
+        every record.
         """
+        if not value:
+            raise RecordRefusedError(f"The key in {self.key.field} is empty.", field=self.key.field)
         return f"{self._before}{quote(_encodable(value, self.key.field), safe='')}&_forcePagination=true"
 
     def by_uri(self, value: str) -> str:

@@ -95,13 +95,13 @@ class CampaignStandard(CampaignConnector):
                 **more,
             )
 
-        self._ims = client(auth.ims_url, connections=2)
+        self._make_ims: Callable[[], HttpClient] = lambda: client(auth.ims_url, connections=2)
         tokens = OAuthTokenSource(lambda: fetch_token(self._ims, auth), self._clock)
         headers = {"X-Api-Key": Secret(auth.client_id), "Cache-Control": "no-cache"}
         self._make: Callable[[], HttpClient] = lambda: client(
             self._home.url, auth=tokens, headers=headers, connections=connections, also_trusted=also_trusted
         )
-        self._http = self._make()
+        self._http, self._ims = self._make(), self._make_ims()
 
     def __repr__(self) -> str:
         return f"<CampaignStandard {self.identity}: {self._gate!r}>"
@@ -127,8 +127,10 @@ class CampaignStandard(CampaignConnector):
 
     def close(self) -> None:
         self._offset = self.clock_offset
-        closed, self._http = self._http, self._make()
-        closed.close()
+        closed = self._http, self._ims
+        self._http, self._ims = self._make(), self._make_ims()
+        for client in closed:
+            client.close()
         self._resources.forget()
 
     def check_access(self) -> None:
@@ -166,7 +168,8 @@ class CampaignStandard(CampaignConnector):
         addresses = self._by_key(resource, key_field)
         found: TargetRecord | None = None
         for record in self._candidates(resource, addresses, key):
-            if str(record.get(key_field)) != key:
+            value = record.get(key_field)
+            if value is None or str(value) != key:
                 continue
             ref = self._ref(resource, record, addresses, key)
             if found is None:
@@ -238,12 +241,12 @@ class CampaignStandard(CampaignConnector):
 
     def _candidates(self, resource: TableSchema, addresses: KeyAddresses, key: str) -> Iterator[Mapping[str, Any]]:
         if not addresses.key.by_uri:
-            return collection(lambda url: self._page(resource, url), addresses.by_filter(key))
+            return collection(lambda url: self._page(resource, url, addresses.filter), addresses.by_filter(key))
         answer = self._read(addresses.by_uri(key), resource.name)
         return iter(()) if answer is None else _single(resource, answer.json())
 
-    def _page(self, resource: TableSchema, url: str) -> object:
-        answer = self._read(url, resource.name)
+    def _page(self, resource: TableSchema, url: str, name: str) -> object:
+        answer = self._read(url, resource.name, name)
         if answer is None:
             raise SchemaChangedError(
                 f"Campaign has no such filter of {resource.name} any more, or no such resource.",
@@ -274,17 +277,19 @@ class CampaignStandard(CampaignConnector):
             raise ConflictError(f"{unknown}; a record with its {field} exists.")
         raise UnavailableError(f"{unknown}; no record with its {field} exists.")
 
-    def _read(self, url: str, about: str) -> Response | None:
+    def _read(self, url: str, about: str, name: str = "") -> Response | None:
         """A successful answer, or None for 404. Passing trouble is tried again at once, a few times."""
-        return self._retries.run(lambda: self._read_once(url, about))
+        return self._retries.run(lambda: self._read_once(url, about, name))
 
-    def _read_once(self, url: str, about: str) -> Response | None:
+    def _read_once(self, url: str, about: str, name: str) -> Response | None:
         answer = self._http.request("GET", url)
         if answer.status == 200:
             return answer
         verdict = verdict_of(answer)
         if verdict.meaning is Meaning.NOT_FOUND:
             return None
+        if name and verdict.meaning is Meaning.REFUSED and name in verdict.text:
+            return None  # a filter that is gone was read as the key of a record
         raise judge(verdict, resource=about, principal=self._gate.principal)
 
     def _read_metadata(self, url: str) -> Response | None:
