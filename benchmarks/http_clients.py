@@ -168,7 +168,9 @@ def main() -> None:
             for threads in (1, 8, 32):
                 rates = {name: rate(make(base, path), threads, seconds) for name, make in CANDIDATES.items()}
                 slowest = rates["httpx.Client"]
-                figures = "   ".join(f"{name} {value:7,.0f}/s ({value / slowest:4.1f}x)" for name, value in rates.items())
+                figures = "   ".join(
+                    f"{name} {value:7,.0f}/s ({value / slowest:4.1f}x)" for name, value in rates.items()
+                )
                 print(f"{latency:>5}, {threads:2} threads   {figures}", flush=True)
     finally:
         server.terminate()

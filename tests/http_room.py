@@ -34,7 +34,7 @@ class HeldClock:
 class ScriptedServer:
     """Reads whole requests on loopback and hands each to `script` with its socket; counts what came.
 
-    A script that raises `Hangup` (or any OSError) ends that connection.
+    A script that raises `HangupError` (or any OSError) ends that connection.
     """
 
     def __init__(self, script: Script, *, tls: ssl.SSLContext | None = None, read_request: bool = True) -> None:
@@ -124,7 +124,7 @@ class ScriptedServer:
             data = data[length:]
 
 
-class Hangup(OSError):
+class HangupError(OSError):
     """Raised by a script to end the connection in good order."""
 
 
@@ -132,7 +132,7 @@ def reset(opened: socket.socket) -> None:
     """Break the connection off with a reset rather than a goodbye."""
     opened.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\x01\x00\x00\x00\x00\x00\x00\x00")
     opened.close()
-    raise Hangup
+    raise HangupError
 
 
 def answer(status: int = 200, body: bytes = b"{}", **headers: str) -> bytes:

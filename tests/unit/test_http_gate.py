@@ -8,10 +8,10 @@ from datetime import timedelta
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.http_room import HeldClock
 
 from syncline.connectors.http import ThrottleGate
 from syncline.errors import ThrottledError
-from tests.http_room import HeldClock
 
 
 def test_an_open_gate_lets_everybody_pass() -> None:

@@ -85,7 +85,7 @@ def test_what_is_not_strict_json_is_refused_whole(body: bytes) -> None:
     st.binary(max_size=200)
     | st.text(max_size=200).map(str.encode)
     | st.text('[]{}",:0123456789.eE+-truefalsn \\u', max_size=60).map(str.encode)
-)  # noqa: E501
+)
 def test_no_bytes_raise_anything_else(body: bytes) -> None:
     """Any answer is either a value or a ProtocolError."""
     try:
@@ -174,7 +174,7 @@ def _numbers_as_text(value: Any) -> Any:
         {"a": ["x\udfff"]},
         [Decimal("1.5"), "\ud800"],
     ],
-)  # noqa: E501
+)
 def test_what_json_cannot_say_is_a_conversion_error(value: object) -> None:
     """Values no service could read are refused before anything is sent, and the message does not repeat them."""
     with pytest.raises(ConversionError) as caught:

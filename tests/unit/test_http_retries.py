@@ -7,10 +7,10 @@ import sys
 from collections.abc import Callable
 
 import pytest
+from tests.http_room import HeldClock
 
 from syncline.errors import AmbiguousWriteError, ThrottledError, UnavailableError
 from syncline.retries import Retries, retries_off
-from tests.http_room import HeldClock
 
 
 def failing(times: int, error: Exception) -> tuple[Callable[[], str], list[int]]:

@@ -30,11 +30,10 @@ def test_no_form_of_text_shows_the_value() -> None:
         f"{secret}",
         f"{secret:>40}",
         f"{secret!r}",
-        "%s" % secret,
         repr(Holder(secret=secret)),
         repr([secret]),
         repr(attrs.asdict(Holder(secret=secret))),
-    ):  # noqa: E501, UP031
+    ):
         assert CANARY not in text
         assert "***" in text
 

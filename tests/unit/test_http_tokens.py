@@ -6,10 +6,10 @@ import math
 import threading
 
 import pytest
+from tests.http_room import HeldClock
 
 from syncline.connectors.http import OAuthTokenSource, Secret
 from syncline.errors import CredentialsError, ProtocolError, UnavailableError
-from tests.http_room import HeldClock
 
 
 class Issuer:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 
 import httpx
 import pytest
+from tests.http_room import HeldClock
 
 from syncline.connectors.http import HttpClient, Limits, ThrottleGate
 from syncline.connectors.http._httpx import translated
@@ -20,8 +21,8 @@ from syncline.errors import (
     SynclineError,
     UnavailableError,
 )
-from tests.http_room import HeldClock
 
+LIMITS = Limits()
 EXCEPTIONS = [
     found
     for _, found in inspect.getmembers(httpx, inspect.isclass)
@@ -29,7 +30,7 @@ EXCEPTIONS = [
 ]
 
 
-def client(handler: Callable[[httpx.Request], httpx.Response], limits: Limits = Limits()) -> HttpClient:
+def client(handler: Callable[[httpx.Request], httpx.Response], limits: Limits = LIMITS) -> HttpClient:
     clock = HeldClock()
     return HttpClient(
         "https://contoso.example/api",
@@ -61,7 +62,7 @@ def test_the_list_of_exceptions_is_not_empty() -> None:
 @pytest.mark.parametrize("write", [False, True])
 @pytest.mark.parametrize("kind", EXCEPTIONS, ids=lambda kind: kind.__name__)
 def test_no_exception_of_httpx_escapes(kind: type[Exception], write: bool) -> None:
-    """Each of them becomes an error of ours that says what to do next, without httpx's text and without a chain to it."""
+    """Each of them becomes an error of ours that says what to do next, without httpx's own text."""
     with pytest.raises(SynclineError) as caught:
         client(raising(kind)).request("POST" if write else "GET", "x", write=write)
     assert isinstance(caught.value, RetryLaterError | StopWorkflowError)
@@ -136,7 +137,7 @@ def test_limits_hold_for_a_foreign_transport_too() -> None:
     def bomb(_: httpx.Request) -> httpx.Response:
         return httpx.Response(
             200, headers={"Content-Encoding": "gzip"}, stream=httpx.ByteStream(gzip.compress(bytes(1 << 26)))
-        )  # noqa: E501
+        )
 
     def endless(_: httpx.Request) -> httpx.Response:
         return httpx.Response(200, content=pieces())

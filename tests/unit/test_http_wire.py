@@ -54,7 +54,7 @@ def test_an_answer_until_the_end_of_the_connection() -> None:
 
 @pytest.mark.parametrize(("method", "status"), [("HEAD", 200), ("GET", 204), ("GET", 304), ("PATCH", 204)])
 def test_answers_without_a_body(method: str, status: int) -> None:
-    """Where no body can follow none is read, whatever the headers say; a body sent all the same spends the connection."""
+    """Where no body can follow none is read, whatever the headers say; one sent all the same spends the connection."""
     head = f"HTTP/1.1 {status} x\r\nContent-Length: 5\r\n\r\n".encode()
     assert read(head, method) == (read(head, method).head, b"", True)
     assert not read(head + b"hello", method).reusable
@@ -166,7 +166,7 @@ def answers(draw: st.DrawFn) -> bytes:
         for pair in draw(
             st.lists(st.tuples(st.sampled_from([b"A", b"X-B"]), st.sampled_from([b"", b"1", b"v w"])), max_size=3)
         )
-    )  # noqa: E501
+    )
     status = draw(st.sampled_from([200, 201, 204, 404, 429]))
     head = b"HTTP/1.1 %d Text\r\n%b" % (status, headers)
     if framing == "length":

@@ -39,8 +39,8 @@ def test_both_forms_are_read_and_held_in_bounds(value: str, seconds: float) -> N
 @pytest.mark.parametrize(
     "value",
     [
-        None, "", " ", "-1", "+5", "1.5", "1e9", "nan", "inf", "-0", "0x10", "1_000", "١٢٠", "５", "5, 10", "5;", "1" * 10,
-        "9" * 5000, "soon", "7\n", "Sun, 31 Feb 2026 12:00:30 GMT", "Sun, 01 Mar 2026 12:00:60 GMT",
+        None, "", " ", "-1", "+5", "1.5", "1e9", "nan", "inf", "-0", "0x10", "1_000", "\u0661\u0662", "5, 10", "5;",
+        "1" * 10, "9" * 5000, "soon", "7\n", "Sun, 31 Feb 2026 12:00:30 GMT", "Sun, 01 Mar 2026 12:00:60 GMT",
         "Sun, 01 Mar 2026 24:00:00 GMT", "Sun, 01 Mar 0000 00:00:00 GMT", "Sun, 01 Mar 99999 12:00:30 GMT",
         "Sun, 01 Mar 2026 12:00:30 +0000", "Sun, 01 Mar 2026 12:00:30 -0000", "Sunday, 01-Mar-26 12:00:30 GMT",
         "Sun Mar  1 12:00:30 2026", "2026-03-01T12:00:30Z", "sun, 01 mar 2026 12:00:30 gmt",
@@ -59,7 +59,7 @@ def test_no_text_whatever_raises(value: str) -> None:
     assert seconds is None or 0 <= seconds <= 60
 
 
-@given(st.datetimes(min_value=datetime(1, 1, 2), max_value=datetime(9999, 12, 30), timezones=st.just(UTC)))
+@given(st.datetimes(timezones=st.just(UTC)))
 def test_every_date_in_the_standard_form_is_read(moment: datetime) -> None:
     """Dates as email.utils writes them are read to the second."""
     assert parse_http_date(format_datetime(moment, usegmt=True)) == moment.replace(microsecond=0)

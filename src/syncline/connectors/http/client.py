@@ -133,7 +133,7 @@ class HttpClient:
         return self._respond(answer)
 
     def close(self) -> None:
-        """Close every idle connection; those in use close when their request ends. The client is done after that."""
+        """Let go of every connection; those in use close when their request ends. A later request opens a new one."""
         self._exchange.close()
 
     def _send(

@@ -44,7 +44,7 @@ class Connections:
         self._ca_file = ca_file
         self._most = most
         self._tls: ssl.SSLContext | None = None
-        self._closed = False
+        self._era = 0
         self._begin()
 
     def _begin(self) -> None:
@@ -65,24 +65,28 @@ class Connections:
         except queue.Empty:
             raise ExchangeError(Trouble.BUSY, sent=False) from None
         try:
+            era = self._era
             connection = self._take(request.origin, deadline)
             try:
                 before_sending()
             except BaseException:
-                self._give_back(request.origin, connection, True)
+                self._give_back(request.origin, connection, era)
                 raise
             try:
                 raw = connection.exchange(request, deadline, timeout, self._limits)
             except BaseException:
                 connection.close()
                 raise
-            self._give_back(request.origin, connection, raw.reusable)
+            if raw.reusable:
+                self._give_back(request.origin, connection, era)
+            else:
+                connection.close()
         finally:
             permits.put(None)
         return decoded(Answer(raw.head.status, raw.head.headers, raw.body), self._limits)
 
     def close(self) -> None:
-        self._closed = True
+        self._era += 1  # connections in use belong to the era before and are not kept when they come back
         for idle in list(self._idle.values()):
             while idle:
                 idle.pop().close()
@@ -99,14 +103,12 @@ class Connections:
             connection.close()
         return _Connection(self._open(origin, deadline))
 
-    def _give_back(self, origin: Origin, connection: _Connection, reusable: bool) -> None:
-        if not reusable or self._closed:
+    def _give_back(self, origin: Origin, connection: _Connection, era: int) -> None:
+        if era != self._era:
             connection.close()
             return
         connection.idle_since = _monotonic()
         self._idle.setdefault(origin, deque()).append(connection)
-        if self._closed:
-            self.close()
 
     def _open(self, origin: Origin, deadline: float) -> socket.socket:
         plain = _connect(origin, deadline)

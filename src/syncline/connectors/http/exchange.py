@@ -105,4 +105,4 @@ class Exchange(Protocol):
         """
 
     def close(self) -> None:
-        """Give back every connection; a request under way ends on its own."""
+        """Let go of every connection; a request under way ends on its own, and a later one opens new ones."""

@@ -32,25 +32,25 @@ def decode(data: bytes, encoding: str, limits: Limits) -> bytes:
         return data
     if encoding not in {"gzip", "x-gzip"}:
         raise ValueError("an encoding that was not asked for")
-    most = min(limits.decoded_bytes, max(limits.ratio_from, limits.ratio * len(data)))
     try:
-        return _gunzip(data, most)
+        return _gunzip(data, limits)
     except zlib.error:
         raise ValueError("damaged gzip data") from None
 
 
-def _gunzip(data: bytes, most: int) -> bytes:
+def _gunzip(data: bytes, limits: Limits) -> bytes:
     pieces: list[bytes] = []
-    size = 0
+    size, whole, most = 0, len(data), limits.decoded_bytes
     while data:  # a gzip body may be several members one after the other
         decoder = zlib.decompressobj(wbits=31)
         while not decoder.eof:
             piece = decoder.decompress(data, min(_STEP, most - size + 1))
             size += len(piece)
-            if size > most:
+            data = decoder.unconsumed_tail
+            # measured by what was read so far, so that a bomb is known by its first megabytes
+            if size > most or size > max(limits.ratio_from, limits.ratio * (whole - len(data))):
                 raise BodyTooLargeError
             pieces.append(piece)
-            data = decoder.unconsumed_tail
             if not piece and not data and not decoder.eof:
                 raise ValueError("unfinished gzip data")
         data = decoder.unused_data

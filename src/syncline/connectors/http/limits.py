@@ -19,7 +19,7 @@ class Limits:
     wire_bytes: int = field(default=64 << 20, validator=gt(0))
     #: bytes of the body after gzip is undone
     decoded_bytes: int = field(default=128 << 20, validator=gt(0))
-    #: decoded bytes per wire byte, looked at once the body is larger than `ratio_from`; a page of rows has about 30
+    #: decoded bytes per wire byte, looked at once the body is larger than `ratio_from`; a page of nulls has 50
     ratio: int = field(default=100, validator=gt(0))
     #: decoded bytes below which the ratio does not matter
     ratio_from: int = field(default=8 << 20, validator=gt(0))

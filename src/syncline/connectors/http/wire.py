@@ -50,16 +50,18 @@ def read_answer(receive: Callable[[], bytes], method: str, limits: Limits) -> Ra
     """
     head, rest = _read_final_head(receive, limits)
     status, headers = head.status, head.headers
+    encoding = headers.get("transfer-encoding")
+    length = None if (text := headers.get("content-length")) is None else _length(text)
+    if encoding is not None and (length is not None or encoding.lower() != "chunked" or head.version == 0):
+        raise _malformed("no single way to tell where the body ends")
     if method == "HEAD" or status in (204, 304):
         return RawAnswer(head, b"", not rest and _keeps_open(head))
-    encoding = headers.get("transfer-encoding")
-    length = headers.get("content-length")
     if encoding is not None:
-        if length is not None or encoding.lower() != "chunked" or head.version == 0:
-            raise _malformed("two ways to tell where the body ends")
         body, rest = _Chunks(receive, rest, limits).read()
     elif length is not None:
-        body, rest = _read_exactly(receive, rest, _length(length, limits))
+        if length > limits.wire_bytes:
+            raise _too_large("body")
+        body, rest = _read_exactly(receive, rest, length)
     else:
         return RawAnswer(head, _read_to_end(receive, rest, limits), False)
     # Bytes after the answer were not asked for: such a connection is out of step.
@@ -133,15 +135,12 @@ def _keeps_open(head: Head) -> bool:
     return head.version == 1 and "close" not in connection.lower()
 
 
-def _length(text: str, limits: Limits) -> int:
+def _length(text: str) -> int:
     # Some intermediaries repeat the header; equal values are harmless (RFC 9110, 8.6).
     values = {part.strip(" \t") for part in text.split(",")}
     if len(values) != 1 or not _LENGTH.fullmatch(text := values.pop()):
         raise _malformed("Content-Length")
-    length = int(text)
-    if length > limits.wire_bytes:
-        raise _too_large("body")
-    return length
+    return int(text)
 
 
 def _read_exactly(receive: Callable[[], bytes], data: bytes, length: int) -> tuple[bytes, bytes]:
