@@ -41,17 +41,30 @@ ITEM = Item(
 )
 
 
-def done(error: Exception | None = None, *, item: Item = ITEM, forget: bool = False) -> JobDone:
-    outcome = None if error else Outcome(kind=OutcomeKind.CREATED)
-    job = Job(item=item, send=lambda _: Outcome(kind=OutcomeKind.CREATED), fingerprint=b"f", forget=forget)
+def done(
+    error: Exception | None = None,
+    *,
+    item: Item = ITEM,
+    forget: bool = False,
+    kind: OutcomeKind = OutcomeKind.UPDATED,
+) -> JobDone:
+    outcome = None if error else Outcome(kind=kind)
+    job = Job(
+        item=item,
+        send=lambda _: Outcome(kind=OutcomeKind.CREATED),
+        fingerprint=b"u",
+        fingerprint_if_created=b"c",
+        forget=forget,
+    )
     return JobDone(job=job, outcome=outcome, error=error)
 
 
-def test_an_outcome_is_written_and_remembered() -> None:
-    """The ledger learns the fingerprint in the same settlement."""
-    settlement = judge(done(), SETTINGS, lambda: NOON, others_succeed=False)
+@pytest.mark.parametrize(("kind", "remembered"), [(OutcomeKind.CREATED, b"c"), (OutcomeKind.IDENTICAL, b"u")])
+def test_an_outcome_is_written_and_remembered(kind: OutcomeKind, remembered: bytes) -> None:
+    """The ledger learns in the same settlement what was written: a create writes every field, an update may not."""
+    settlement = judge(done(kind=kind), SETTINGS, lambda: NOON, others_succeed=False)
 
-    assert (settlement.settling, settlement.fingerprint) == (Settling.WRITTEN, b"f")
+    assert (settlement.settling, settlement.fingerprint) == (Settling.WRITTEN, remembered)
 
 
 @pytest.mark.parametrize(

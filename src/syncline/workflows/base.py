@@ -310,7 +310,7 @@ class Workflow(ABC, Generic[D]):
         self,
         *,
         until: Callable[[], bool] = lambda: False,
-        on_cycle: Callable[[CycleReport], None] = lambda report: None,
+        on_cycle: Callable[[CycleReport], None] = lambda _: None,
     ) -> CycleReport:
         """Cycle after cycle, for hosts without a scheduler; returns when the workflow is STOPPED or FAILED.
 
@@ -331,6 +331,7 @@ class Workflow(ABC, Generic[D]):
         if not row.state.started or row.generation != grant.generation:
             return self._report(CycleEnd.NOT_STARTED, message="It was stopped or started anew meanwhile.")
         if grant.taken_over:
+            self._storage.record(self.id, self._action("taken over", "", f"epoch {grant.epoch}"))
             self._tell(TakenOver(workflow=self.id, generation=grant.generation, epoch=grant.epoch, crashes=row.crashes))
         if row.crashes >= self._settings.crash_loop_limit:
             return self._fail_of_crashes(row, grant)

@@ -44,6 +44,9 @@ _IN_HAND = 20.0
 _SAMPLE_EVERY = 10.0
 #: An unreachable service is left alone this long, doubling from the first to the second number of seconds.
 _OUTAGE_FIRST, _OUTAGE_MOST = 1.0, 60.0
+#: Rows are marked as being sent in batches, since each mark is a transaction; and not more than two rounds of the
+#: writers ahead, since a crash makes every marked row ambiguous.
+_FEWEST_MARKED = 48
 #: A retry that is due this soon is waited for instead of ending the cycle.
 _WORTH_WAITING = 5.0
 
@@ -124,7 +127,7 @@ class Cycle:
         self._end: CycleEnd | None = None
         self._events: SimpleQueue[Event] = SimpleQueue()
         self._watch = LeaseWatch(clock)
-        self._writers = WriterPool(self._events, self._watch, settings.writers, f"syncline-{grant.workflow}-writer")
+        self._writers = WriterPool(self._events, self._watch, f"syncline-{grant.workflow}-writer")
         self._limit = ConcurrencyLimit(settings.writers)
         self._readers: ThreadPoolExecutor | None = None
         self._reading: tuple[Reading, Future[object]] | None = None
@@ -367,10 +370,11 @@ class Cycle:
         now = self._clock.monotonic()
         if self._end is not None or now < self._leasing_from or not self._ready:
             return
-        limit = self._limit.limit
-        if self._writers.in_flight > limit + limit // 2:
+        depth = max(_FEWEST_MARKED, 2 * self._limit.limit)
+        if 2 * self._writers.in_flight > depth:
             return
-        room = 2 * limit - self._writers.in_flight
+        self._writers.resize(self._limit.limit)
+        room = depth - self._writers.in_flight
         jobs = [self._ready.popleft() for _ in range(min(room, len(self._ready)))]
         ours = {item.id for item in self._storage.mark_sending(self.grant, [job.item for job in jobs])}
         for job in jobs:

@@ -28,7 +28,6 @@ from syncline.records import (
     ReadPosition,
     ReadStage,
     RecordKey,
-    Write,
     decode_values,
     encode_values,
 )
@@ -336,30 +335,37 @@ class _IngressWork(Work):
             for table, records in _by_table(item.key for item, _ in pairs).items()
         }
         for item, change in pairs:
-            plan, remembered = self._plans[item.key.table], ledgers[item.key.table].get(item.key.id)
-            decision = decide(change, plan, remembered, first=item.first)
+            plan = self._plans[item.key.table]
+            remembered = ledgers[item.key.table].get(item.key.id)
+            # After an attempt without an answer only the target knows what it holds.
+            known = _THERE_PERHAPS if item.ambiguous else remembered
+            decision = decide(change, plan, known, first=item.first)
             if isinstance(decision, RefuseDecision):
-                settlements.append(dead(item, DeadReason.CONVERSION, decision.message, decision.field))
+                settlements.append(dead(item, DeadReason.CONVERSION, str(decision.error), decision.error.field))
             elif isinstance(decision, WriteDecision):
-                jobs.append(self._job(item, plan, decision.write, decision.fingerprint))
-            elif item.ambiguous and change.deleted and plan.mapping.apply_deletes:
-                # A create that may have happened is not in the ledger: only the target knows.
-                write = Write(key=item.key, resource=plan.mapping.resource, key_field=plan.mapping.key, delete=True)
-                jobs.append(self._job(item, plan, write, None))
+                jobs.append(self._job(item, plan, decision))
             else:
                 settlements.append(Settlement(item=item, settling=Settling.SKIPPED))
         return settlements, jobs
 
-    def _job(self, item: Item, plan: TablePlan, write: Write, fingerprint: bytes | None) -> Job:
-        write = evolve(write, ambiguous=True) if item.ambiguous else write
+    def _job(self, item: Item, plan: TablePlan, decision: WriteDecision) -> Job:
+        write = evolve(decision.write, ambiguous=item.ambiguous)
         resource = self._targets[plan.mapping.resource]
 
         def send(still_ours: Callable[[], None]) -> Outcome:
             return self._campaign.apply(write, resource, still_ours=still_ours)
 
-        return Job(item=item, send=send, fingerprint=None if write.delete else fingerprint, forget=write.delete)
+        return Job(
+            item=item,
+            send=send,
+            fingerprint=decision.fingerprint or None,
+            fingerprint_if_created=decision.fingerprint_if_created or None,
+            forget=write.delete,
+        )
 
 
+#: To `decide`: the target may have the record, and nobody knows with which values.
+_THERE_PERHAPS = b""
 _CRASHED = "The process died {} times while this record was being sent, the last times alone."
 
 
@@ -387,7 +393,8 @@ def _payload(plan: TablePlan, change: Change) -> bytes:
 
 
 def _refusal(entry: Entry, decision: RefuseDecision) -> Refusal:
-    return Refusal(entry=entry, reason=DeadReason.CONVERSION, field=decision.field, message=decision.message)
+    error = decision.error
+    return Refusal(entry=entry, reason=DeadReason.CONVERSION, field=error.field, message=str(error))
 
 
 def _by_table(keys: Iterable[RecordKey]) -> dict[str, list[str]]:

@@ -24,9 +24,7 @@ __all__ = ["begin", "caught_up", "following", "is_first", "lane_of", "request_fo
 
 def begin(*, columns: tuple[str, ...], now: datetime, seq: int, first: bool, resync: bool) -> ReadPosition:
     """The position of a full read that has not begun. `now` should be the service's clock as far as it is known."""
-    return ReadPosition(
-        stage=ReadStage.LOAD, started_at=now, pass_seq=seq, first=first, resync=resync, columns=columns
-    )
+    return ReadPosition(stage=ReadStage.LOAD, started_at=now, pass_seq=seq, first=first, resync=resync, columns=columns)
 
 
 def request_for(table: str, position: ReadPosition, margin: timedelta) -> ReadRequest:

@@ -22,6 +22,7 @@ from syncline.errors import (
     ThrottledError,
     UnavailableError,
 )
+from syncline.records import OutcomeKind
 from syncline.workflows.settings import EngineSettings
 from syncline.workflows.writers import JobDone
 
@@ -54,11 +55,11 @@ def judge(done: JobDone, settings: EngineSettings, now: Callable[[], datetime], 
     - Anything else: RETRY after a delay. The attempt counts against the record only when `others_succeed`, so that an
       outage sets nobody aside; when it has failed too often that way: DEAD.
     """
-    item, error = done.job.item, done.error
+    item, error, job = done.job.item, done.error, done.job
     if error is None:
-        return Settlement(
-            item=item, settling=Settling.WRITTEN, fingerprint=done.job.fingerprint, forget=done.job.forget
-        )
+        created = done.outcome is not None and done.outcome.kind is OutcomeKind.CREATED
+        fingerprint = job.fingerprint_if_created if created else job.fingerprint
+        return Settlement(item=item, settling=Settling.WRITTEN, fingerprint=fingerprint, forget=job.forget)
     if isinstance(error, ThrottledError | LeaseLostError | StopWorkflowError):
         return released(item)
     if isinstance(error, SkipRecordError):

@@ -52,6 +52,8 @@ class Job:
     #: Makes the write. Called once, on a writer thread, with `LeaseWatch.check`.
     send: Callable[[Callable[[], None]], Outcome]
     fingerprint: bytes | None = None
+    #: Instead, when the record had to be created, because then every field was written.
+    fingerprint_if_created: bytes | None = None
     forget: bool = False
 
 
@@ -73,34 +75,40 @@ Event: TypeAlias = JobDone | ReadDone
 
 
 class WriterPool:
-    """Threads that make writes. Starts them as they are needed, up to `most`; all end with `close`."""
+    """Threads that make writes. As many as `resize` says; all end with `close`. Only the coordinator calls methods."""
 
-    def __init__(self, events: SimpleQueue[Event], watch: LeaseWatch, most: int, name: str) -> None:
+    def __init__(self, events: SimpleQueue[Event], watch: LeaseWatch, name: str) -> None:
         self._jobs: SimpleQueue[Job | None] = SimpleQueue()
         self._events = events
         self._watch = watch
-        self._most = most
         self._name = name
         self._threads: list[threading.Thread] = []
+        self._size = 0
+        #: Jobs handed over whose results were not taken yet.
         self.in_flight = 0
 
-    def submit(self, job: Job) -> None:
-        """Hand a job over. Only the coordinator calls this."""
-        self.in_flight += 1
-        if len(self._threads) < min(self._most, self.in_flight):
+    def resize(self, size: int) -> None:
+        """Have this many threads at work. Those too many end once the jobs before them in the queue are begun."""
+        for _ in range(self._size, size):
             thread = threading.Thread(target=self._work, name=f"{self._name}-{len(self._threads)}", daemon=True)
             self._threads.append(thread)
             thread.start()
+        for _ in range(size, self._size):
+            self._jobs.put(None)
+        self._size = size
+
+    def submit(self, job: Job) -> None:
+        """Hand a job over."""
+        self.in_flight += 1
         self._jobs.put(job)
 
     def returned(self) -> None:
-        """The coordinator has taken one result from the events."""
+        """One result was taken from the events."""
         self.in_flight -= 1
 
     def close(self) -> None:
         """End every thread, waiting for those that are in the middle of a request."""
-        for _ in self._threads:
-            self._jobs.put(None)
+        self.resize(0)
         for thread in self._threads:
             thread.join()
         self._threads.clear()
