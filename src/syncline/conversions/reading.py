@@ -46,7 +46,7 @@ _FIRST_YEAR = 1753
 _LEAST, _MOST = -(1 << 63), (1 << 63) - 1
 _MOST_EXPONENT = 400
 
-_DATE = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
+_DATE_LENGTH = len("2026-01-31")
 _MOMENT = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(\.\d{1,9})?)?(Z|[+-]\d\d:\d\d)?", re.ASCII)
 _GUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII)
 _OPTIONS = re.compile(r"-?\d{1,10}(, ?-?\d{1,10})*", re.ASCII)
@@ -191,12 +191,14 @@ def _read_other(value: Value) -> str:
 
 
 def read_date(value: Value) -> date:
-    if not isinstance(value, str) or not _DATE.fullmatch(value):
+    if not isinstance(value, str) or len(value) != _DATE_LENGTH:
         raise wrong_type(Form.DATE)
     try:
         found = date.fromisoformat(value)
     except ValueError:
-        raise UnfitError(RefuseReason.OUT_OF_RANGE, "holds a date that no calendar has") from None
+        raise UnfitError(RefuseReason.OUT_OF_RANGE, "does not hold a date of the calendar") from None
+    if found.isoformat() != value:  # Python reads weeks too
+        raise wrong_type(Form.DATE)
     if found.year < _FIRST_YEAR:
         raise UnfitError(RefuseReason.OUT_OF_RANGE, f"holds a date before {_FIRST_YEAR}")
     return found
@@ -208,9 +210,10 @@ def read_moment(value: Value, zone: tzinfo = UTC) -> datetime:
         raise wrong_type(Form.MOMENT)
     try:
         found = datetime.fromisoformat(value)
-        found = (found if found.tzinfo is not None else found.replace(tzinfo=zone)).astimezone(UTC)
+        if found.tzinfo is not UTC:
+            found = (found if found.tzinfo is not None else found.replace(tzinfo=zone)).astimezone(UTC)
     except (ValueError, OverflowError):
-        raise UnfitError(RefuseReason.OUT_OF_RANGE, "holds a moment that no calendar has") from None
+        raise UnfitError(RefuseReason.OUT_OF_RANGE, "does not hold a moment of the calendar") from None
     if found.year < _FIRST_YEAR:
         raise UnfitError(RefuseReason.OUT_OF_RANGE, f"holds a moment before {_FIRST_YEAR}")
     return found

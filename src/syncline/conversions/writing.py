@@ -43,6 +43,8 @@ __all__ = ["MAX_TEXT", "Converter", "constant_value", "converter"]
 MAX_TEXT = 1 << 20
 #: What neither JSON nor XML nor a database column can be trusted with; tab and the line ends are text.
 _FORBIDDEN = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
+_UP_TO_MILLISECONDS = len("2019-09-25 23:20:35.000")
+_ZERO = Decimal(0)
 _WHOLE_BITS = {"byte": 8, "short": 16, "int": 32, "integer": 32, "long": 32}
 
 #: A value of the source to what the target is to hold; None stays None unless it is replaced. Raises UnfitError.
@@ -86,8 +88,8 @@ def converter(
     read = reader(source)
     if replaced:
         return _replacing(read, write, replaced)
-    if read is read_text and target.type in _TEXTS:
-        return _text_to_text(write)
+    if read is read_text and target.type is FieldType.STRING:
+        return _text_to_text(pair.max_length)
 
     def convert(value: Value) -> Value:
         return None if value is None else write(read(value))
@@ -95,13 +97,14 @@ def converter(
     return convert
 
 
-def _text_to_text(write: _Writer) -> Converter:
-    """The commonest pair by far, with one call less."""
+def _text_to_text(most: int) -> Converter:
+    """The commonest pair by far. One call: what is in order leaves here, and what is not is told by the slow way."""
+    slow = _text_within(most)
 
     def convert(value: Value) -> Value:
-        if value is None:
-            return None
-        return write(value if isinstance(value, str) else read_text(value))
+        if value is None or (isinstance(value, str) and len(value) <= most and value.isprintable()):
+            return value
+        return slow(read_text(value))
 
     return convert
 
@@ -280,13 +283,13 @@ def _text_to_whole(pair: _Pair) -> _Writer:
 def _write_number(number: Decimal | int) -> Decimal:
     """Campaign keeps doubles: what a double cannot tell from its neighbours would come back as another number."""
     try:
-        double = float(number)
+        text = repr(float(number))
     except OverflowError:
         raise UnfitError(RefuseReason.OUT_OF_RANGE, "is out of range") from None
-    written = Decimal(repr(double))
+    written = Decimal(text.removesuffix(".0"))
     if written != number:
         raise UnfitError(RefuseReason.TOO_PRECISE, "has more digits than Campaign keeps")
-    return Decimal(number_text(written))
+    return written if written else _ZERO  # and not minus zero
 
 
 def _text_to_number(text: str) -> Decimal:
@@ -310,7 +313,7 @@ def _text_to_boolean(text: str) -> bool:
 
 def _moment_text(moment: datetime) -> str:
     """As Campaign prints it: `2019-09-25 23:20:35.000Z`. Campaign keeps milliseconds and no more."""
-    return moment.replace(tzinfo=None).isoformat(" ", "milliseconds") + "Z"
+    return moment.isoformat(" ", "milliseconds")[:_UP_TO_MILLISECONDS] + "Z"
 
 
 def _midnight(zone: tzinfo) -> Callable[[date], str]:

@@ -10,9 +10,7 @@ create and belong to Campaign afterwards.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
-from decimal import Decimal
 from enum import StrEnum
 from hashlib import blake2b
 from typing import TypeAlias
@@ -30,7 +28,7 @@ __all__ = ["Decision", "LedgerHash", "RefuseDecision", "SkipDecision", "SkipReas
 LedgerHash: TypeAlias = bytes
 
 _HALF = 8
-#: Stands for first-load-only fields when nobody knows what Campaign holds in them.
+#: Stands for first-load-only fields when there are none, or nobody knows what Campaign holds in them.
 _UNKNOWN = bytes(_HALF)
 
 
@@ -116,8 +114,8 @@ def decide(
     try:
         if plan.passes is not None and not plan.passes(values):
             return _decide_filtered_out(change, plan, entry)
-        always = [rule.convert(values[rule.column]) for rule in plan.always]
-        once = [rule.convert(values[rule.column]) for rule in plan.once]
+        always = [convert(values[column]) for column, convert in plan.always_steps]
+        once = [convert(values[column]) for column, convert in plan.once_steps]
     except (KeyError, UnfitError):
         refusal = _refusal(plan, values)
         if refusal is None:
@@ -157,23 +155,21 @@ def _decide_write(
     *,
     first: bool,
 ) -> Decision:
-    always_half = _half(plan.always_names, always)
-    once_half = _half(plan.once_names, once)
+    always_half = _half(plan.always_mark, always)
+    once_half = _half(plan.once_mark, once)
     readable = entry if entry is not None and len(entry) == 2 * _HALF else None
     known_once = readable[_HALF:] if readable is not None else _UNKNOWN
     same = readable is not None and readable[:_HALF] == always_half
     if same and (not (first and once) or known_once == once_half):
         return _SKIPS[SkipReason.IDENTICAL]
-    mapping = plan.mapping
     always_values = dict(zip(plan.always_names, always, strict=True))
-    once_values = dict(zip(plan.once_names, once, strict=True))
-    create_values = {name: value for name, value in (always_values | once_values).items() if value is not None}
+    all_values = always_values | dict(zip(plan.once_names, once, strict=True)) if once else always_values
     write = Write(
         key=change.key,
-        resource=mapping.resource,
-        key_field=mapping.key,
-        create_values={**create_values, **plan.constants, mapping.key: change.key.id},
-        update_values=always_values | once_values if first else always_values,
+        resource=plan.mapping.resource,
+        key_field=plan.mapping.key,
+        create_values=_create_values(change, plan, all_values),
+        update_values=all_values if first else always_values,
         known=entry is not None,
     )
     everything = always_half + once_half
@@ -182,17 +178,18 @@ def _decide_write(
     return WriteDecision(write=write, fingerprint=always_half + known_once, fingerprint_if_created=everything)
 
 
-def _encode_decimal(value: object) -> object:
-    if isinstance(value, Decimal):
-        return {"$decimal": str(value)}
-    raise TypeError(f"{type(value).__name__} is no value of a field")
+def _create_values(change: Change, plan: TablePlan, values: Values) -> Values:
+    create_values: dict[str, Value] = {name: value for name, value in values.items() if value is not None}
+    create_values.update(plan.constants)
+    create_values[plan.mapping.key] = change.key.id
+    return create_values
 
 
-_encode = json.JSONEncoder(separators=(",", ":"), allow_nan=False, default=_encode_decimal).encode
-
-
-def _half(names: Sequence[str], values: Sequence[Value]) -> bytes:
-    return blake2b(_encode([names, values]).encode("ascii"), digest_size=_HALF).digest()
+def _half(mark: str, values: Sequence[Value]) -> bytes:
+    """Names and values as eight bytes. `repr` tells apart every two values that a converter can give."""
+    if not values:
+        return _UNKNOWN
+    return blake2b(f"{mark}{values!r}".encode(), digest_size=_HALF).digest()
 
 
 def _refusal(plan: TablePlan, values: Values) -> RefuseDecision | None:

@@ -77,9 +77,15 @@ class TablePlan:
     filters: tuple[FilterRule, ...] = field(repr=False)
     #: Whether a record passes the filters; None when there are none.
     passes: RecordTest | None = field(repr=False)
-    #: The Campaign fields of `always` and of `once`, in their order.
+    #: Columns and converters of `always` and of `once`, in their order, for the one loop that has to be fast.
+    always_steps: tuple[tuple[str, Converter], ...] = field(repr=False)
+    once_steps: tuple[tuple[str, Converter], ...] = field(repr=False)
+    #: Their Campaign fields, in the same order.
     always_names: tuple[str, ...] = field(repr=False)
     once_names: tuple[str, ...] = field(repr=False)
+    #: The same as text, in front of the values that a fingerprint is made of.
+    always_mark: str = field(repr=False)
+    once_mark: str = field(repr=False)
     #: Whether the primary key is among what is mapped or filtered.
     reads_key: bool
 
@@ -165,6 +171,8 @@ class _Compiler:
         rules.sort(key=lambda rule: rule.mapping.target)
         always = tuple(rule for rule in rules if rule.mapping.apply_updates)
         once = tuple(rule for rule in rules if not rule.mapping.apply_updates)
+        always_names = tuple(rule.mapping.target for rule in always)
+        once_names = tuple(rule.mapping.target for rule in once)
         columns = {rule.column for rule in rules} | {rule.column for rule in filters}
         return TablePlan(
             mapping=self.mapping,
@@ -175,8 +183,12 @@ class _Compiler:
             links=tuple(self._links(rules)),
             always=always,
             once=once,
-            always_names=tuple(rule.mapping.target for rule in always),
-            once_names=tuple(rule.mapping.target for rule in once),
+            always_steps=tuple((rule.column, rule.convert) for rule in always),
+            once_steps=tuple((rule.column, rule.convert) for rule in once),
+            always_names=always_names,
+            once_names=once_names,
+            always_mark=repr(always_names),
+            once_mark=repr(once_names),
             constants=constants,
             filters=filters,
             passes=record_test(((rule.column, rule.test) for rule in filters), self.mapping.match),
