@@ -1,4 +1,4 @@
-"""Both systems as real HTTP servers on loopback: Dynamics 365 (Dataverse) and Adobe Campaign Standard, no account needed.
+"""Dynamics 365 (Dataverse) and Adobe Campaign Standard as real HTTP servers on loopback, no account needed.
 
     with Sandbox(contacts=1000) as sandbox:
         print(sandbox.dynamics_url, sandbox.campaign_url)

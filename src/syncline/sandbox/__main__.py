@@ -25,14 +25,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     server = ServerThread(options)
     addresses = server.start()
     try:
-        print(_ready_line(addresses) if chosen.ready_json else _readable(addresses), flush=True)
+        sys.stdout.write(_ready_line(addresses) if chosen.ready_json else _readable(addresses))
+        sys.stdout.flush()
         if chosen.until_stdin_closes:
             while sys.stdin.buffer.read(4096):
                 continue
         else:
             threading.Event().wait()
     except KeyboardInterrupt:
-        print("", file=sys.stderr)
+        sys.stderr.write("\n")
     finally:
         server.stop()
     return 0
@@ -57,13 +58,13 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _ready_line(addresses: Addresses) -> str:
-    return json.dumps(attrs.asdict(addresses))
+    return json.dumps(attrs.asdict(addresses)) + "\n"
 
 
 def _readable(addresses: Addresses) -> str:
     told = attrs.asdict(addresses)
     lines = [f"  {name.replace('_', ' '):<24}{value}" for name, value in told.items() if value]
-    return "\n".join(["The sandbox is ready; everything in it is made up. Ctrl-C ends it.", "", *lines])
+    return "\n".join(["The sandbox is ready; everything in it is made up. Ctrl-C ends it.", "", *lines, ""])
 
 
 if __name__ == "__main__":

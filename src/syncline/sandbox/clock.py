@@ -7,16 +7,8 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
-from typing import Protocol
 
-__all__ = ["SandboxClock", "TellsTime"]
-
-
-class TellsTime(Protocol):
-    """Anything with `now()` that returns a timezone-aware datetime."""
-
-    def now(self) -> datetime:
-        """The time, timezone-aware."""
+__all__ = ["SandboxClock"]
 
 
 class SandboxClock:

@@ -58,7 +58,9 @@ class Frame:
         return f"<Frame {self.name}: {self.arrivals!r}, {self.faults!r}>"
 
     def control(self, command: str, arguments: dict[str, Any]) -> dict[str, Any]:
-        """A command of the frame, or else of the system."""
+        """A command of the frame, or else of the system; `system.<command>` is always the system's."""
+        if command.startswith("system."):
+            return self._system.control(command.removeprefix("system."), arguments)
         own = self._commands.get(command)
         return own(**arguments) if own else self._system.control(command, arguments)
 
@@ -87,11 +89,13 @@ class Frame:
     def _dated(self, send: Send) -> Send:
         async def dated(message: Message) -> None:
             if message["type"] == "http.response.start":
-                headers = list(message["headers"])
+                headers = message["headers"]
                 self.arrivals.note_answer(message["status"], headers)
-                if not any(name == b"date" for name, _ in headers):
-                    headers.append((b"date", self.clock.http_date()))
-                message = {**message, "headers": headers}
+                for name, _ in headers:
+                    if name == b"date":
+                        break
+                else:
+                    message["headers"] = [*headers, (b"date", self.clock.http_date())]
             await send(message)
 
         return dated

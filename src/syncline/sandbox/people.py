@@ -22,7 +22,7 @@ _SCRIPTS: tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...] = (
     ("de", ("Jürgen", "Käthe", "Günther", "Zoë", "Sören"), ("Müller", "Weiß", "Größe", "Schröder", "von der Heide")),
     ("es", ("José", "Íñigo", "Ángela", "Begoña", "María José"), ("Núñez", "Ibáñez", "García-Peña", "Ruíz", "Güell")),
     ("pl", ("Łukasz", "Żaneta", "Małgorzata", "Zdzisław"), ("Wiśniewski", "Dąbrowska", "Żółć", "Święcicki")),
-    ("tr", ("Işık", "İpek", "Çağla", "Oğuz"), ("Yıldız", "Şahin", "Öztürk", "Güneş")),
+    ("tr", ("Işık", "İpek", "Çağla", "Oğuz"), ("Yıldız", "Şahin", "Öztürk", "Güneş")),  # noqa: RUF001  (Turkish)
     ("vi", ("Nguyễn", "Trần", "Phạm"), ("Thị Hồng", "Văn Đức", "Ngọc Ánh")),
     ("ru", ("Алексей", "Наталья", "Фёдор", "Юлия"), ("Иванова", "Щербаков", "Объедков", "Соловьёв")),
     ("uk", ("Єва", "Ґалаґан", "Їжак", "Олексій"), ("Шевченко", "Кириленко", "Ющенко")),
@@ -121,7 +121,7 @@ def _person(draw: random.Random, number: int, clean: bool) -> Row:
         row["statecode"], row["statuscode"] = 1, 2
     outs = dice >> 54
     for place, name in enumerate(_DONOT):
-        row[name] = not outs & (1 << place) and bool(outs & 64)
+        row[name] = bool(outs >> place & outs >> 6 & outs >> 7 & 1)
     return row
 
 

@@ -11,7 +11,7 @@ from http.client import HTTPConnection
 from typing import Any
 from urllib.parse import urlsplit
 
-__all__ = ["CampaignControl", "SandboxCommandError", "SystemControl"]
+__all__ = ["CampaignControl", "DynamicsControl", "SandboxCommandError", "SystemControl"]
 
 _HEADER = "X-Sandbox-Control"
 _TIMEOUT = 600
@@ -85,6 +85,116 @@ class SystemControl:
         return str(self.call("freeze_clock", frozen=frozen)["now"])
 
 
+class DynamicsControl(SystemControl):
+    """Commands of the Dynamics half. Rows are objects with logical column names; ids are GUIDs as text."""
+
+    def load(self, table: str, rows: Iterable[dict[str, Any]]) -> int:
+        """Upsert many rows by primary key, as another user, without a request. Returns how many."""
+        loaded = 0
+        for chunk in _chunks(rows, _CHUNK):
+            loaded += int(self.call("load", table=table, rows=chunk)["loaded"])
+        return loaded
+
+    def rows(self, table: str, columns: list[str] | None = None, *, page: int = _PAGE) -> Iterator[dict[str, Any]]:
+        """All rows by id, as they show on the wire, read `page` at a time."""
+        after: str | None = None
+        while True:
+            answer = self.call("rows", table=table, columns=columns, after=after, limit=page)
+            yield from answer["rows"]
+            after = answer["next"]
+            if after is None:
+                return
+
+    def count(self, table: str) -> int:
+        """How many rows a table has."""
+        return int(self.call("count", table=table)["count"])
+
+    def update(self, table: str, key: str, **values: Any) -> int:
+        """Change a row as another user would; returns the environment's version after it."""
+        return int(self.call("update", table=table, id=key, values=values)["version"])
+
+    def delete(self, table: str, key: str) -> bool:
+        """Delete a row; returns whether there was one."""
+        return bool(self.call("delete", table=table, id=key)["deleted"])
+
+    def merge_contacts(self, survivor: str, loser: str) -> None:
+        """Merge two contacts: the loser stays, inactive, and names its master."""
+        self.call("merge_contacts", survivor=survivor, loser=loser)
+
+    def set(self, **settings: Any) -> dict[str, Any]:
+        """Change settings; returns all."""
+        return self.call("set", **settings)
+
+    def expire_tokens(self, table: str | None = None) -> None:
+        """Make every delta token given so far expired, of one table or of all."""
+        self.call("expire_tokens", table=table)
+
+    def expire_access_tokens(self) -> None:
+        """Make every access token given so far worthless."""
+        self.call("expire_access_tokens")
+
+    def issue_rejects(self, key: str, message: str | None = "The plug-in refused this record.") -> None:
+        """Let a plug-in refuse every write of that row from now on; a null message lifts it."""
+        self.call("issue_rejects", id=key, message=message)
+
+    def counters(self, *, clear: bool = False) -> dict[str, Any]:
+        """The system's own count of requests by kind, and since when."""
+        return self.call("system.requests", clear=clear)
+
+    def tables(self) -> dict[str, Any]:
+        """All tables with set name, columns, keys and change tracking."""
+        found: dict[str, Any] = self.call("tables")["tables"]
+        return found
+
+    def add_table(self, name: str, columns: list[dict[str, Any]], **more: Any) -> None:
+        """Add a custom table; each column is `{name, type, ...}`; `activity`, `entity_set` and others as options."""
+        self.call("add_table", name=name, columns=columns, **more)
+
+    def drop_table(self, table: str) -> None:
+        """Remove a table and its rows."""
+        self.call("drop_table", table=table)
+
+    def add_column(self, table: str, name: str, kind: str, **facets: Any) -> None:
+        """Add a column; rows that exist have no value in it."""
+        self.call("add_column", table=table, name=name, type=kind, **facets)
+
+    def drop_column(self, table: str, name: str) -> None:
+        """Remove a column, and the keys that use it."""
+        self.call("drop_column", table=table, name=name)
+
+    def rename_column(self, table: str, name: str, to: str) -> None:
+        """Give a column another logical name; its values stay."""
+        self.call("rename_column", table=table, name=name, to=to)
+
+    def retype_column(self, table: str, name: str, kind: str, **facets: Any) -> None:
+        """Make a column of another type in its place; values that do not fit become null."""
+        self.call("retype_column", table=table, name=name, type=kind, **facets)
+
+    def add_option(self, table: str, column: str, value: int, label: str) -> None:
+        """Add a choice to a choice column."""
+        self.call("add_option", table=table, column=column, value=value, label=label)
+
+    def add_key(self, table: str, name: str, columns: list[str]) -> str:
+        """Add an alternate key; returns its status, `Failed` when rows already share a value."""
+        return str(self.call("add_key", table=table, name=name, columns=columns)["status"])
+
+    def drop_key(self, table: str, name: str) -> None:
+        """Remove an alternate key."""
+        self.call("drop_key", table=table, name=name)
+
+    def set_change_tracking(self, table: str, on: bool) -> None:
+        """Switch change tracking; switching it off makes the table's delta tokens expired."""
+        self.call("set_change_tracking", table=table, on=on)
+
+    def set_permissions(self, table: str, **permissions: Any) -> None:
+        """What the application user may do: `read` is organization, basic or none; `create`, `write`, `delete`."""
+        self.call("set_permissions", table=table, **permissions)
+
+    def reset(self) -> None:
+        """Make the environment new again; credentials stay."""
+        self.call("reset")
+
+
 class CampaignControl(SystemControl):
     """Commands of the Campaign half. Rows are objects with wire names; `key` is the identification key's value."""
 
@@ -128,7 +238,7 @@ class CampaignControl(SystemControl):
 
     def duplicates(self, resource: str, field: str) -> dict[Any, int]:
         """Values that several records share, with how many share them."""
-        return {value: count for value, count in self.call("duplicates", resource=resource, field=field)["duplicates"]}
+        return dict(self.call("duplicates", resource=resource, field=field)["duplicates"])
 
     def engine_calls(self) -> dict[str, int]:
         """`total` = POST + PATCH + DELETE + GET; and `GET record`, `GET by filter`, `GET list`, `metadata`, `token`."""
@@ -174,6 +284,10 @@ class CampaignControl(SystemControl):
     def drop_field(self, resource: str, field: str) -> None:
         """Unpublish a field; its values are gone."""
         self.call("drop_field", resource=resource, field=field)
+
+    def set_link(self, resource: str, link: str, *, mandatory: bool) -> None:
+        """Make a link mandatory (a record without its target is hidden) or not."""
+        self.call("set_link", resource=resource, link=link, mandatory=mandatory)
 
     def add_key(self, resource: str, field: str, *, filtered: bool = True) -> None:
         """Declare an identification key and its filter."""

@@ -11,7 +11,7 @@ import sys
 from types import TracebackType
 from typing import IO, TYPE_CHECKING, Any, cast
 
-from .remote import CampaignControl, SystemControl
+from .remote import CampaignControl, DynamicsControl
 
 if TYPE_CHECKING:
     from .server import Addresses, ServerThread
@@ -27,7 +27,7 @@ class Sandbox:
     `:memory:` or a path; each system keeps a file of its own beside it. `tls` serves HTTPS on further ports.
     """
 
-    dynamics: SystemControl
+    dynamics: DynamicsControl
     campaign: CampaignControl
 
     def __init__(
@@ -64,7 +64,7 @@ class Sandbox:
             raise RuntimeError("this sandbox is running already")
         running, addresses = self._start_child() if self._process else self._start_thread()
         self._running, self._addresses = running, addresses
-        self.dynamics = SystemControl(addresses.dynamics_url, "dynamics", addresses.control_token)
+        self.dynamics = DynamicsControl(addresses.dynamics_url, "dynamics", addresses.control_token)
         self.campaign = CampaignControl(addresses.campaign_url, "campaign", addresses.control_token)
 
     def stop(self) -> None:

@@ -27,13 +27,9 @@ from .campaign import CampaignSandbox
 from .certificates import Certificates, make_certificates
 from .clock import SandboxClock
 from .control import ControlDesk, Frame
+from .dynamics import DynamicsSandbox
 from .faults import CUT
 from .people import people
-
-try:
-    from .dynamics import DynamicsSandbox
-except ImportError:
-    from ._without_dynamics import DynamicsSandbox  # type: ignore[assignment]
 
 __all__ = ["Addresses", "Options", "ServerThread"]
 
@@ -129,10 +125,10 @@ class ServerThread:
         options = self._options
         clocks = {"dynamics": SandboxClock(), "campaign": SandboxClock()}
         dynamics = DynamicsSandbox(
-            database=options.database_of("dynamics"), seed=options.seed, clock=clocks["dynamics"]
+            database=options.database_of("dynamics"), seed=options.seed, clock=clocks["dynamics"].now
         )
         campaign = CampaignSandbox(
-            database=options.database_of("campaign"), seed=options.seed, clock=clocks["campaign"]
+            database=options.database_of("campaign"), seed=options.seed, clock=clocks["campaign"].now
         )
         frames = {
             "dynamics": Frame("dynamics", dynamics, clocks["dynamics"], seed=options.seed),
@@ -229,7 +225,7 @@ class _Ports:
         for server in self._servers:
             server.close()
         for connection in list(self._state.connections):
-            connection.transport.abort()  # type: ignore[union-attr]
+            connection.transport.abort()
         tasks = list(self._state.tasks)
         for task in tasks:
             task.cancel()

@@ -9,11 +9,11 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Awaitable, Callable, MutableMapping
+from datetime import UTC, datetime
 from hashlib import blake2b
 from typing import Any
-from urllib.parse import parse_qsl, unquote
+from urllib.parse import unquote, unquote_plus
 
-from ..clock import SandboxClock, TellsTime
 from .commands import Commands
 from .engine import Engine, Found
 from .fields import SCALARS, Filter, Resource
@@ -25,7 +25,7 @@ from .records import Body, Database
 from .refusals import EngineError, unknown_document, unsupported
 from .settings import Settings
 from .standard import standard_resources
-from .views import Views
+from .views import Views, encode
 
 __all__ = ["CampaignSandbox"]
 
@@ -34,7 +34,6 @@ Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 ORGANIZATION = "contoso"
-_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 _JSON = (b"content-type", b"application/json;charset=utf-8")
 _ENDPOINTS = {
     "profileAndServices": ("profile",),
@@ -47,13 +46,16 @@ class CampaignSandbox:
     """Adobe Campaign Standard's REST API over one SQLite database, for the organisation `contoso`.
 
     `database` is a path or `:memory:`; `seed` decides the credentials and the deployment's secret, and so the PKeys.
+    `clock` gives the server's time (timezone-aware, UTC), the computer's if omitted.
     """
 
     organization = ORGANIZATION
 
-    def __init__(self, *, database: str = ":memory:", seed: int = 1, clock: TellsTime | None = None) -> None:
+    def __init__(
+        self, *, database: str = ":memory:", seed: int = 1, clock: Callable[[], datetime] | None = None
+    ) -> None:
         self.settings = Settings()
-        clock = clock or SandboxClock()
+        clock = clock or _utc_now
         self.gateway = Gateway(seed=seed, clock=clock, settings=self.settings)
         self.client_id, self.client_secret = self.gateway.client_id, self.gateway.client_secret
         secret = blake2b(f"deployment {seed}".encode(), digest_size=32).digest()
@@ -103,9 +105,10 @@ class CampaignSandbox:
             status, answer = self._route(request)
         except EngineError as refusal:
             if self.settings.v8:
-                return refusal.v8_status, [], _encode(refusal.v8).encode()
-            return refusal.status, [], _encode(refusal.text).encode()
-        return status, [], b"" if answer is None else _encode(answer).encode("utf-8", "surrogatepass")
+                return refusal.v8_status, [], encode(refusal.v8).encode()
+            return refusal.status, [], encode(refusal.text).encode()
+        text = answer if isinstance(answer, str) else "" if answer is None else encode(answer)
+        return status, [], text.encode()
 
     def _ims(self, method: str, path: str, body: bytes) -> Answer:
         if path != "/ims/token/v3":
@@ -166,15 +169,13 @@ class CampaignSandbox:
         return self._record(request, resource, root, extended, rest)
 
     def _filters(self, resource: Resource, rest: list[str], extended: bool) -> tuple[tuple[Filter, ...], list[str]]:
-        known = {
-            self._metadata.filter_name(found): found
-            for found in resource.filters.values()
-            if extended or found.built_in
-        }
-        taken = 0
-        while taken < len(rest) and rest[taken] in known:
-            taken += 1
-        return tuple(known[name] for name in rest[:taken]), rest[taken:]
+        taken: list[Filter] = []
+        for segment in rest:
+            found = self._metadata.filter_named(resource, segment, extended=extended)
+            if found is None:
+                break
+            taken.append(found)
+        return tuple(taken), rest[len(taken) :]
 
     def _create(self, request: _Request, resource: Resource, root: str, extended: bool) -> tuple[int, Any]:
         self.calls["POST"] += 1
@@ -195,7 +196,12 @@ class CampaignSandbox:
         self.calls["GET"] += 1
         self.calls["GET by filter" if filters else "GET list"] += 1
         query = Query(
-            resource=resource, address=request.address, root=root, filters=filters, parameters=request.parameters
+            resource=resource,
+            address=request.address,
+            root=root,
+            filters=filters,
+            parameters=request.parameters,
+            query_string=request.query_string,
         )
         if rest == ["_count"]:
             return 200, {"count": self._listings.count(query)}
@@ -205,7 +211,7 @@ class CampaignSandbox:
             raise unsupported(request.path)
         return 200, self._listings.page(query, _projector(resource, rest[0]))
 
-    def _shower(self, resource: Resource, root: str, extended: bool) -> Callable[[int, Body], Any]:
+    def _shower(self, resource: Resource, root: str, extended: bool) -> Callable[[int, Body], str]:
         return lambda number, body: self._views.entity(resource, number, body, root, extended=extended)
 
     def _record(
@@ -219,7 +225,7 @@ class CampaignSandbox:
             self.calls["GET record"] += 1
             number, body = self.engine.identify(resource, rest[0])
             entity = self._views.entity(resource, number, body, root, extended=extended)
-            return 200, entity if self.settings.single_get == "bare" else {"content": [entity]}
+            return 200, entity if self.settings.single_get == "bare" else f'{{"content":[{entity}]}}'
         if resource.read_only or method not in ("PATCH", "DELETE"):
             raise unsupported(request.path)
         found = self.engine.identify(resource, rest[0])
@@ -260,13 +266,14 @@ class CampaignSandbox:
         self.calls["GET"] += 1
         self.calls["GET list"] += 1
         link = target.fields[field.link]
-        column = self.engine.tables[target.name].column(link.column or "@" + link.name)
+        column = self.engine.tables[target.name].column(link.column or link.hidden)
         value = body.get(resource.key) if link.column else number
         query = Query(
             resource=target,
             address=request.address,
             root=inner,
             parameters=request.parameters,
+            query_string=request.query_string,
             where=(f"{column} = ?",),
             values=(value,),
         )
@@ -280,13 +287,14 @@ class _Request:
         self.method: str = scope["method"]
         raw: bytes = scope["raw_path"]
         self.path = raw.decode("ascii", "replace").removeprefix(f"/{ORGANIZATION}/campaign/")
-        self.segments = [unquote(part) for part in self.path.split("/") if part]
+        parts = [part for part in self.path.split("/") if part]
+        self.segments = [unquote(part) for part in parts] if "%" in self.path else parts
         if self.segments and self.segments[-1].endswith(".json"):
             self.segments[-1] = self.segments[-1].removesuffix(".json")
         host = headers.get(b"host", b"localhost").decode("latin-1")
         self.origin = f"{scope['scheme']}://{host}"
         self.home = f"{self.origin}/{ORGANIZATION}/campaign/"
-        self._query: bytes = scope["query_string"]
+        self.query_string: str = scope["query_string"].decode("latin-1")
         self._body = body
 
     @property
@@ -295,7 +303,8 @@ class _Request:
 
     @property
     def parameters(self) -> dict[str, str]:
-        return dict(parse_qsl(self._query.decode("latin-1"), keep_blank_values=True)) if self._query else {}
+        pairs = (part.partition("=") for part in self.query_string.split("&") if part)
+        return {_decoded(name): _decoded(value) for name, _, value in pairs}
 
     def payload(self) -> dict[str, Any]:
         if not self._body:
@@ -309,14 +318,22 @@ class _Request:
         return payload
 
 
+def _utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+def _decoded(text: str) -> str:
+    return unquote_plus(text) if "%" in text or "+" in text else text
+
+
 def _projects(resource: Resource, rest: list[str]) -> bool:
     field = resource.fields.get(rest[0]) if len(rest) == 1 else None
     return field is not None and field.kind in SCALARS and not field.computed
 
 
-def _projector(resource: Resource, name: str) -> Callable[[int, Body], Any]:
+def _projector(resource: Resource, name: str) -> Callable[[int, Body], str]:
     empty = resource.fields[name].empty
-    return lambda _number, body: body.get(name, empty)
+    return lambda _number, body: encode(body.get(name, empty))
 
 
 async def _body(receive: Receive) -> bytes:

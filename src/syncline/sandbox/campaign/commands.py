@@ -61,7 +61,7 @@ class Commands:
         now = self._engine.now()
         audit = {"created": now, "lastModified": now} if "created" in definition.fields else {}
         applied = self._engine.applied
-        bodies = ({**audit, **applied(definition, {}, row, trusted=True)} for row in rows)
+        bodies = [{**audit, **applied(definition, {}, row, trusted=True)} for row in rows]
         return {"loaded": self._engine.tables[resource].insert_many(bodies)}
 
     def do_rows(
@@ -211,6 +211,15 @@ class Commands:
         self._engine.define(definition.without_field(field))
         self._engine.tables[resource].rewrite(field)
         return {"field": field}
+
+    def do_set_link(self, resource: str, link: str, mandatory: bool) -> dict[str, Any]:
+        """Make a link "1 cardinality" (records without their target are hidden) or "0 or 1 cardinality"."""
+        definition = self._resource(resource)
+        field = definition.fields.get(link)
+        if field is None or field.kind != "link":
+            raise LookupError(f"{resource} has no link {link!r}")
+        self._engine.define(definition.with_field(attrs.evolve(field, mandatory=mandatory)))
+        return {"link": link, "mandatory": mandatory}
 
     def do_add_key(self, resource: str, field: str, filtered: bool = True) -> dict[str, Any]:
         """Declare an identification key, and its filter `by<Field>`."""

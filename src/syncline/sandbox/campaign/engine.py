@@ -5,9 +5,10 @@ What never lives here: HTTP, addresses, and how a record is shown (see `views`).
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from datetime import datetime
 from typing import Any
 
-from ..clock import TellsTime
 from .fields import Field, Resource
 from .keys import PKeys
 from .records import Body, Database, Table
@@ -33,7 +34,7 @@ _ECHOED = frozenset({"PKey", "href", "title"})
 class Engine:
     """All resources and their records. Every method that refuses raises EngineError and changes nothing."""
 
-    def __init__(self, database: Database, pkeys: PKeys, clock: TellsTime, settings: Settings) -> None:
+    def __init__(self, database: Database, pkeys: PKeys, clock: Callable[[], datetime], settings: Settings) -> None:
         self._database = database
         self.pkeys = pkeys
         self._clock = clock
@@ -54,7 +55,7 @@ class Engine:
         self._database.drop(name)
 
     def now(self) -> str:
-        return now_text(self._clock.now())
+        return now_text(self._clock())
 
     # -- reading ------------------------------------------------------------------------------------------------
 
@@ -95,7 +96,7 @@ class Engine:
         if field.column:
             value = body.get(field.column)
             return table.find(self.resources[field.target].key, value) if value else None
-        number: int | None = body.get("@" + field.name)
+        number: int | None = body.get(field.hidden)
         target = None if number is None else table.get(number)
         return None if number is None or target is None else (number, target)
 
@@ -112,7 +113,7 @@ class Engine:
             found.append('r."@orgUnit" IS NOT NULL')
         for link in resource.demanding:
             target = self.resources[link.target]
-            there, here = (target.key, link.column) if link.column else ("number", "@" + link.name)
+            there, here = (target.key, link.column) if link.column else ("number", link.hidden)
             found.append(f'EXISTS (SELECT 1 FROM "{target.name}" AS p WHERE p."{there}" = r."{here}")')  # noqa: S608
         return found
 
@@ -161,7 +162,7 @@ class Engine:
         self.tables[resource.name].delete(number)
 
     def _unlink(self, resource: Resource, link: Field, number: int) -> None:
-        table, column = self.tables[resource.name], "@" + link.name
+        table, column = self.tables[resource.name], link.hidden
         for child, body in list(table.select(f'r."{column}" = ?', (number,))):
             del body[column]
             table.update(child, body)
@@ -194,7 +195,7 @@ class Engine:
 
     def _set_link(self, field: Field, body: Body, value: Any) -> None:
         if value is None:
-            body.pop(field.column or "@" + field.name, None)
+            body.pop(field.column or field.hidden, None)
             return
         if not isinstance(value, dict):
             raise invalid_value(field.name, "a link is an object with a PKey")
@@ -206,7 +207,7 @@ class Engine:
         if field.column:
             body[field.column] = linked[target.key]
         else:
-            body["@" + field.name] = number
+            body[field.hidden] = number
 
     def _ignore_link(self, field: Field, value: dict[str, Any]) -> None:
         """Campaign Standard drops a link without a PKey silently; version 8 refuses the first property in it."""

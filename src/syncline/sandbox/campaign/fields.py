@@ -46,7 +46,12 @@ class Field:
     link: str = ""
     mandatory: bool = False
 
-    @property
+    @cached_property
+    def hidden(self) -> str:
+        """The key under which a link without a column keeps the linked record's number."""
+        return "@" + self.name
+
+    @cached_property
     def empty(self) -> Any:
         """What the API shows while nothing was ever written: `""`, 0, false, or an enumeration's default name."""
         if self.blank is not None:
@@ -119,7 +124,7 @@ class Resource:
         for found in self.filters.values():
             names.update(found.parameters.values() if found.test != "prefix" else ())
         for field in self.links:
-            names.add(field.column or "@" + field.name)
+            names.add(field.column or field.hidden)
         return tuple(sorted(names))
 
     @property

@@ -8,10 +8,11 @@ from __future__ import annotations
 import json
 import random
 import secrets
+from collections.abc import Callable
+from datetime import datetime
 from urllib.parse import parse_qsl
 from uuid import UUID
 
-from ..clock import TellsTime
 from .settings import Settings
 
 __all__ = ["Answer", "Gateway"]
@@ -40,7 +41,7 @@ OOPS: Answer = (
 class Gateway:
     """One credential, the tokens it was given, and the rate limit if one is set."""
 
-    def __init__(self, *, seed: int, clock: TellsTime, settings: Settings) -> None:
+    def __init__(self, *, seed: int, clock: Callable[[], datetime], settings: Settings) -> None:
         drawn = random.Random(f"campaign credential {seed}")  # noqa: S311  (made up, and the same on every start)
         self.client_id = f"{drawn.getrandbits(128):032x}"
         self.client_secret = f"p8e-{UUID(int=drawn.getrandbits(128)).hex}"
@@ -71,7 +72,7 @@ class Gateway:
 
     def _give(self, seconds: int) -> Answer:
         token = f"eyJhbGciOiJSUzI1NiJ9.{secrets.token_urlsafe(120)}.{secrets.token_urlsafe(64)}"
-        self._bearer[b"Bearer " + token.encode()] = self._clock.now().timestamp() + seconds
+        self._bearer[b"Bearer " + token.encode()] = self._clock().timestamp() + seconds
         self.tokens_given += 1
         return 200, [], json.dumps({"access_token": token, "token_type": "bearer", "expires_in": seconds}).encode()
 
@@ -94,12 +95,12 @@ class Gateway:
         if bearer is None:
             return _MISSING_TOKEN
         expiry = self._bearer.get(bearer)
-        if expiry is None or expiry <= self._clock.now().timestamp():
+        if expiry is None or expiry <= self._clock().timestamp():
             return _WRONG_TOKEN
         return None if self._settings.profile_valid else _WRONG_PROFILE
 
     def _over_the_limit(self) -> Answer | None:
-        second = int(self._clock.now().timestamp())
+        second = int(self._clock().timestamp())
         if second != self._second:
             self._second, self._requests = second, 0
         self._requests += 1

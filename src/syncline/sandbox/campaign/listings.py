@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
-from urllib.parse import quote
 
 import attrs
 
@@ -17,6 +16,7 @@ from .engine import Engine
 from .fields import Field, Filter, Resource
 from .records import Body
 from .refusals import CONTACT, EngineError, unknown_property
+from .views import encode
 
 __all__ = ["Listings", "Query"]
 
@@ -34,7 +34,7 @@ class Query:
     root: str
     filters: tuple[Filter, ...] = ()
     parameters: dict[str, str] = attrs.field(factory=dict)
-    projection: Field | None = None
+    query_string: str = ""
     #: Further conditions (SQL over `r`) with their values, for collections of one record.
     where: tuple[str, ...] = ()
     values: tuple[Any, ...] = ()
@@ -46,21 +46,19 @@ class Listings:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
 
-    def page(self, query: Query, show: Callable[[int, Body], Any]) -> dict[str, Any]:
-        """One page: `content`, `count`, and `next` where there is more and paging is allowed."""
+    def page(self, query: Query, show: Callable[[int, Body], str]) -> str:
+        """One page as JSON text: `content`, `count`, and `next` where there is more and paging is allowed."""
         limit = _lines(query.parameters)
         where, values = self._conditions(query)
-        scope = self._scope(query)
-        start = self._start(query, scope)
+        start = self._start(query)
         rows, position = self._rows(query, where, values, start, limit)
         more = len(rows) > limit
         rows = rows[:limit]
-        answer: dict[str, Any] = {"content": [show(number, body) for number, body in rows]}
-        answer["count"] = self._count_node(query, scope, None if more or start else len(rows))
+        answer: dict[str, Any] = {"count": self._count_node(query, None if more or start else len(rows))}
         if more and self._may_page(query):
-            answer["next"] = {"href": self._next(query, scope, position(rows))}
+            answer["next"] = {"href": self._next(query, position(rows))}
         answer["serverSidePagination"] = True
-        return answer
+        return f'{{"content":[{",".join([show(*row) for row in rows])}],{encode(answer)[1:]}'
 
     def count(self, query: Query) -> int:
         """How many records the filters find."""
@@ -134,33 +132,36 @@ class Listings:
         told = sorted((k, v) for k, v in query.parameters.items() if k not in ("_lineStart", "_lineCount"))
         return f"{query.resource.name}|{names}|{query.where}|{told}"
 
-    def _start(self, query: Query, scope: str) -> int:
+    def _start(self, query: Query) -> int:
         token = query.parameters.get("_lineStart")
         if not token:
             return 0
-        start = self._engine.pkeys.read_position(scope, token)
+        start = self._engine.pkeys.read_position(self._scope(query), token)
         if start is None:
             raise EngineError(500, f"RST-360011 {CONTACT}")
         return start
 
-    def _next(self, query: Query, scope: str, position: int) -> str:
-        told = {k: v for k, v in query.parameters.items() if k != "_lineStart"}
-        told["_lineStart"] = self._engine.pkeys.position(scope, position)
+    def _next(self, query: Query, position: int) -> str:
         address = query.address
         if self._engine.settings.foreign_links:
             path = address.partition("://")[2].partition("/")[2]
             address = f"{self._engine.settings.foreign_links.rstrip('/')}/{path}"
-        return f"{address}?{_query_string(told)}"
+        return f"{address}?{_with_start(query, self._engine.pkeys.position(self._scope(query), position))}"
 
-    def _count_node(self, query: Query, scope: str, value: int | None) -> dict[str, Any]:
-        told = {k: v for k, v in query.parameters.items() if k != "_lineStart"}
-        told["_lineStart"] = self._engine.pkeys.position(scope, 0)
+    def _count_node(self, query: Query, value: int | None) -> dict[str, Any]:
         # A published answer has this double slash before the filter; a client must not mend it.
         names = "".join(f"/{found.name}" for found in query.filters)
-        node: dict[str, Any] = {"href": f"{query.root}{names}/_count?{_query_string(told)}"}
+        start = self._engine.pkeys.position("count", 0)
+        node: dict[str, Any] = {"href": f"{query.root}{names}/_count?{_with_start(query, start)}"}
         if value is not None and query.filters:
             node["value"] = value
         return node
+
+
+def _with_start(query: Query, start: str) -> str:
+    """The query as it was asked for, with another `_lineStart`."""
+    kept = "&".join(part for part in query.query_string.split("&") if part and not part.startswith("_lineStart="))
+    return f"{kept}&_lineStart={start}" if kept else f"_lineStart={start}"
 
 
 def _lines(parameters: dict[str, str]) -> int:
@@ -177,7 +178,3 @@ def _comparable(field: Field, value: str) -> Any:
     if field.kind == "boolean":
         return int(value in ("true", "1"))
     return value
-
-
-def _query_string(parameters: dict[str, str]) -> str:
-    return "&".join(f"{quote(k, safe='')}={quote(v, safe='@')}" for k, v in parameters.items())

@@ -67,6 +67,14 @@ class Metadata:
         drops = self._engine.settings.v8 and not found.built_in
         return found.name.removeprefix("by") if drops else found.name
 
+    def filter_named(self, resource: Resource, segment: str, *, extended: bool) -> Filter | None:
+        """The filter a part of an address names, or None; custom filters are only known where extensions are."""
+        found = resource.filters.get(segment)
+        if self._engine.settings.v8:
+            custom = resource.filters.get("by" + segment)
+            found = found if found and found.built_in else custom if custom and not custom.built_in else None
+        return found if found and (extended or found.built_in) else None
+
     def from_pkey(self, pkey: str) -> Resource | None:
         """The resource whose metadata a `resourceType/<PKEY>` address means."""
         number = self._engine.pkeys.read("resourceType", pkey)

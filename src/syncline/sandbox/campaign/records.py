@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 __all__ = ["Database", "Table"]
@@ -25,7 +25,8 @@ class Database:
     def __init__(self, path: str) -> None:
         self._connection = sqlite3.connect(path, isolation_level=None, cached_statements=512)
         self._connection.execute("PRAGMA synchronous=OFF")
-        self._connection.execute("PRAGMA journal_mode=MEMORY")
+        # In memory nothing survives anyway; in a file the write-ahead log survives the death of the process.
+        self._connection.execute(f"PRAGMA journal_mode={'OFF' if path == ':memory:' else 'WAL'}")
         self._connection.execute("PRAGMA cache_size=-65536")
         self._connection.execute("PRAGMA temp_store=MEMORY")
         self.execute = self._connection.execute
@@ -43,7 +44,7 @@ class Database:
 
 
 class Table:
-    """The records of one resource. Numbers are given in order of insertion and never used again."""
+    """The records of one resource. Numbers are given in order of insertion, and not again while it is open."""
 
     def __init__(self, database: Database, name: str, indexed: tuple[str, ...]) -> None:
         self._database = database
@@ -52,13 +53,14 @@ class Table:
         self._make()
         columns = "".join(f', "{column}"' for column in self.indexed)
         marks = ", ?" * len(self.indexed)
-        self._insert = f'INSERT INTO "{name}" (body{columns}) VALUES (?{marks})'  # noqa: S608
+        self._insert = f'INSERT INTO "{name}" (number, body{columns}) VALUES (?, ?{marks})'  # noqa: S608
         sets = "".join(f', "{column}" = ?' for column in self.indexed)
         self._update = f'UPDATE "{name}" SET body = ?{sets} WHERE number = ?'  # noqa: S608
         self._get = f'SELECT body FROM "{name}" WHERE number = ?'  # noqa: S608
         self._delete = f'DELETE FROM "{name}" WHERE number = ?'  # noqa: S608
         self._find = {c: f'SELECT number, body FROM "{name}" WHERE "{c}" = ? LIMIT 1' for c in self.indexed}  # noqa: S608
         self._execute = database.execute
+        self._next: int = self._execute(f'SELECT coalesce(max(number), 0) + 1 FROM "{name}"').fetchone()[0]  # noqa: S608
         self.count: int = self._execute(f'SELECT count(*) FROM "{name}"').fetchone()[0]  # noqa: S608
 
     def __repr__(self) -> str:
@@ -69,22 +71,21 @@ class Table:
         return self._name
 
     def insert(self, body: Body) -> int:
-        cursor = self._execute(self._insert, (_encode(body), *self._columns(body)))
+        number = self._next
+        self._execute(self._insert, (number, _encode(body), *self._columns(body)))
+        self._next += 1
         self.count += 1
-        return int(cursor.lastrowid or 0)
+        return number
 
-    def insert_many(self, bodies: Iterable[Body]) -> int:
-        """Insert all in one transaction, or none. Returns how many."""
-        before = self.count
+    def insert_many(self, bodies: Sequence[Body]) -> int:
+        """Insert all in one transaction. Returns how many."""
+        rows = ((number, _encode(body), *self._columns(body)) for number, body in enumerate(bodies, self._next))
         self._execute("BEGIN")
-        try:
-            rows = ((_encode(body), *self._columns(body)) for body in bodies)
-            self.count += self._database.executemany(self._insert, rows).rowcount
-        except BaseException:
-            self._execute("ROLLBACK")
-            raise
+        self._database.executemany(self._insert, rows)
         self._execute("COMMIT")
-        return self.count - before
+        self.count += len(bodies)
+        self._next += len(bodies)
+        return len(bodies)
 
     def get(self, number: int) -> Body | None:
         row = self._execute(self._get, (number,)).fetchone()
@@ -144,7 +145,7 @@ class Table:
 
     def _make(self) -> None:
         run = self._database.execute
-        run(f'CREATE TABLE IF NOT EXISTS "{self._name}" (number INTEGER PRIMARY KEY AUTOINCREMENT, body TEXT NOT NULL)')
+        run(f'CREATE TABLE IF NOT EXISTS "{self._name}" (number INTEGER PRIMARY KEY, body TEXT NOT NULL)')
         present = {row[1] for row in run(f'PRAGMA table_info("{self._name}")')}
         for column in self.indexed:
             if column not in present:

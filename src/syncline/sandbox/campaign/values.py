@@ -70,7 +70,8 @@ def _string(field: Field, value: Any, settings: Settings) -> str:
         value = _scalar_as_text(field, value)
     if not value:
         return ""
-    _storable(value)
+    if "\0" in value or not value.isascii():
+        _storable(value)
     if field.policy:
         value = _policy(field, value, settings)
     if len(value) > field.length:
