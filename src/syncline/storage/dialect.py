@@ -1,0 +1,58 @@
+"""What the SQL storage needs of a database.
+
+What lives here: the two protocols a dialect implements. No SQL and no driver: a dialect translates every exception of
+its driver into the errors of `syncline.errors`, and brings its own text for every named query.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from typing import Any, Protocol, TypeAlias
+
+__all__ = ["Database", "Parameters", "Row", "Session"]
+
+Row: TypeAlias = tuple[Any, ...]
+#: By position, or by name where the query names them.
+Parameters: TypeAlias = Sequence[object] | Mapping[str, object]
+
+
+class Session(Protocol):
+    """One transaction under way. Queries go by their name in the dialect's .sql files."""
+
+    def run(self, query: str, parameters: Parameters = ()) -> int:
+        """Execute; the number of rows that changed."""
+
+    def run_many(self, query: str, parameters: Iterable[Parameters]) -> int:
+        """Execute once for each; the number of rows that changed in all."""
+
+    def run_among(self, query: str, parameters: Sequence[object], values: Sequence[object]) -> int:
+        """Execute for all of `values`, which take the place of `?*` after the other parameters."""
+
+    def row(self, query: str, parameters: Parameters = ()) -> Row | None:
+        """The first row, or None."""
+
+    def rows(self, query: str, parameters: Parameters = ()) -> list[Row]:
+        """All rows."""
+
+    def rows_among(self, query: str, parameters: Sequence[object], values: Sequence[object]) -> list[Row]:
+        """All rows for all of `values`, which take the place of `?*` after the other parameters. In no order."""
+
+
+class Database(Protocol):
+    """Opens transactions. Safe to use from any thread."""
+
+    def writing(self) -> AbstractContextManager[Session]:
+        """A transaction that may write and that no other writer can run beside.
+
+        Commits at the end of the block. Any exception inside ends the whole transaction: nothing of it happened.
+        """
+
+    def reading(self) -> AbstractContextManager[Session]:
+        """A transaction that only reads, and sees one moment."""
+
+    def on_rollback(self, forget: Callable[[], None]) -> None:
+        """Call `forget` after a transaction was rolled back, and after the database was opened again."""
+
+    def close(self) -> None:
+        """Let go of everything; the next transaction opens again."""

@@ -1,0 +1,34 @@
+-- Dead letters. `open` ones are counted in totals.open_letters.
+
+-- name: add_letter
+INSERT INTO dead_letters (
+    workflow_id, table_id, key, seq, payload, reason, field, message, at, generation, attempts, first, ambiguous, status
+) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
+
+-- name: resolve_letters
+-- A change of the same record that is not older was settled for good.
+UPDATE dead_letters SET status = 'resolved'
+WHERE table_id = ? AND key = ? AND status = 'open' AND seq <= ?;
+
+-- name: newer_letter
+SELECT EXISTS (SELECT 1 FROM dead_letters WHERE table_id = ? AND key = ? AND status = 'open' AND seq > ?);
+
+-- name: letters
+SELECT d.id, t.name, d.key, d.seq, d.payload, d.reason, d.field, d.message, d.at, d.generation, d.attempts, d.status
+FROM dead_letters d
+JOIN tables t ON t.id = d.table_id
+WHERE d.workflow_id = :workflow_id
+    AND d.id > :after
+    AND (:status IS NULL OR d.status = :status)
+    AND (:table_name IS NULL OR t.name = :table_name)
+    AND (:key IS NULL OR d.key = :key)
+ORDER BY d.id LIMIT :most;
+
+-- name: open_letters_among
+SELECT d.id, d.table_id, t.name, d.key, d.first, d.ambiguous
+FROM dead_letters d
+JOIN tables t ON t.id = d.table_id
+WHERE d.workflow_id = ? AND d.status = 'open' AND d.id IN (?*);
+
+-- name: close_letter
+UPDATE dead_letters SET status = ? WHERE id = ? AND status = 'open';

@@ -1,0 +1,87 @@
+-- What is wished and what is, who works on it, what happened; gates and samples.
+
+-- name: add_workflow
+INSERT INTO workflows (name, state, definition) VALUES (?, ?, ?) ON CONFLICT (name) DO NOTHING;
+
+-- name: add_grant
+INSERT INTO grants (workflow_id) VALUES (?);
+
+-- name: add_totals
+INSERT INTO totals (workflow_id) VALUES (?);
+
+-- name: workflow
+SELECT w.name, w.wanted, w.state, w.generation, w.definition, w.snapshot, w.running_hash, w.error, w.crashes,
+    g.owner, g.host, g.boot_id, g.pid, g.started, g.expires_at
+FROM workflows w
+JOIN grants g ON g.workflow_id = w.id
+WHERE w.name = ?;
+
+-- name: change_state
+UPDATE workflows
+SET wanted = COALESCE(:wanted, wanted),
+    state = :state,
+    generation = :generation,
+    error = CASE WHEN :clear_error THEN NULL ELSE COALESCE(:error, error) END,
+    snapshot = COALESCE(:snapshot, snapshot),
+    running_hash = COALESCE(:running_hash, running_hash),
+    crashes = COALESCE(:crashes, crashes)
+WHERE name = :workflow AND state = :expected_state AND generation = :expected_generation;
+
+-- name: save_definition
+UPDATE workflows SET definition = ? WHERE id = ?;
+
+-- name: want_stop
+UPDATE workflows SET wanted = 0 WHERE id = ?;
+
+-- name: set_crashes
+UPDATE workflows SET crashes = ? WHERE id = ? AND crashes <> ?1;
+
+-- name: add_crash
+UPDATE workflows SET crashes = crashes + 1 WHERE id = ?;
+
+-- name: add_history
+INSERT INTO history (workflow_id, at, action, actor, detail) VALUES (?, ?, ?, ?, ?);
+
+-- name: history
+SELECT at, action, actor, detail FROM history WHERE workflow_id = ? ORDER BY id DESC LIMIT ?;
+
+-- name: grant
+SELECT w.id, w.generation, g.epoch, g.owner, g.host, g.boot_id, g.pid, g.started, g.expires_at
+FROM workflows w
+JOIN grants g ON g.workflow_id = w.id
+WHERE w.name = ?;
+
+-- name: give_grant
+UPDATE grants SET epoch = ?, owner = ?, host = ?, boot_id = ?, pid = ?, started = ?, expires_at = ?
+WHERE workflow_id = ? AND epoch = ?;
+
+-- name: extend_grant
+UPDATE grants SET expires_at = ? WHERE workflow_id = ? AND epoch = ? AND owner = ?;
+
+-- name: end_grant
+UPDATE grants SET owner = NULL WHERE workflow_id = ? AND epoch = ? AND owner = ?;
+
+-- name: gate
+SELECT closed_until FROM gates WHERE principal = ?;
+
+-- name: close_gate
+INSERT INTO gates (principal, closed_until) VALUES (?, ?)
+ON CONFLICT (principal) DO UPDATE SET closed_until = MAX(closed_until, excluded.closed_until);
+
+-- name: add_sample
+INSERT INTO samples (workflow_id, at, size, written) VALUES (?, ?, ?, ?)
+ON CONFLICT (workflow_id, at) DO UPDATE SET size = excluded.size, written = excluded.written;
+
+-- name: drop_samples
+DELETE FROM samples WHERE workflow_id = ? AND at < ?;
+
+-- name: thin_samples
+-- Of those older than ?2 only the first of each ?3 microseconds stays.
+DELETE FROM samples
+WHERE workflow_id = ?1 AND at < ?2 AND EXISTS (
+    SELECT 1 FROM samples earlier
+    WHERE earlier.workflow_id = ?1 AND earlier.at < samples.at AND earlier.at >= samples.at / ?3 * ?3
+);
+
+-- name: samples
+SELECT at, size, written FROM samples WHERE workflow_id = ? AND at >= ? ORDER BY at;

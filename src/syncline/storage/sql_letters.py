@@ -1,0 +1,134 @@
+"""Dead letters over SQL.
+
+What lives here: how a letter is written, resolved, listed, retried and discarded. Nothing about why records die.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from attrs import field, frozen
+
+from syncline.backlog import DeadReason, Entry, Lane
+from syncline.records import RecordKey
+from syncline.storage import sql_putting
+from syncline.storage.columns import as_datetime, key_to_column, key_to_id, printable
+from syncline.storage.sql_transaction import Held, Transaction
+from syncline.store import DeadLetter, DeadLetterStatus
+
+__all__ = ["Letter", "discard", "letters", "resolve", "retry", "set_aside"]
+
+
+@frozen(kw_only=True)
+class Letter:
+    """What is to be written down about a record that is set aside."""
+
+    table_id: int
+    key: bytes
+    seq: int
+    payload: bytes | None = field(repr=False)
+    reason: DeadReason
+    field: str
+    message: str
+    attempts: int
+    first: bool
+    ambiguous: bool
+
+
+def set_aside(tx: Transaction, held: Held, letter: Letter) -> None:
+    """Write a letter. Of the open ones of a record only the newest stays open."""
+    status = DeadLetterStatus.OPEN
+    key = (letter.table_id, letter.key, letter.seq)
+    resolve(tx, held.workflow_id, [key])
+    newer = tx.session.row("newer_letter", key)
+    if newer is not None and newer[0]:
+        status = DeadLetterStatus.RESOLVED
+    tx.session.run(
+        "add_letter",
+        (held.workflow_id, *key, letter.payload, letter.reason.value, printable(letter.field),
+         printable(letter.message), tx.now, held.grant.generation, letter.attempts, letter.first, letter.ambiguous,
+         status.value),
+    )  # fmt: skip
+    tx.total(held.workflow_id, dead=1, open_letters=int(status is DeadLetterStatus.OPEN))
+
+
+def resolve(tx: Transaction, workflow_id: int, settled: Iterable[tuple[int, bytes, int]]) -> None:
+    """Close the open letters of these (table, key) that are not newer than the sequence beside them."""
+    resolved = tx.session.run_many("resolve_letters", settled)
+    tx.total(workflow_id, open_letters=-resolved)
+
+
+def letters(
+    tx: Transaction,
+    workflow: str,
+    *,
+    status: DeadLetterStatus | None,
+    table: str | None,
+    record: str | None,
+    after: int,
+    limit: int,
+) -> list[DeadLetter]:
+    """See `Storage.dead_letters`."""
+    wanted = {
+        "workflow_id": tx.workflow_id(workflow),
+        "after": after,
+        "status": None if status is None else status.value,
+        "table_name": table,
+        "key": None if record is None else key_to_column(record),
+        "most": max(0, limit),
+    }
+    return [
+        DeadLetter(
+            id=letter_id,
+            workflow=workflow,
+            key=RecordKey(table=name, id=key_to_id(key)),
+            seq=seq,
+            payload=payload,
+            reason=DeadReason(reason),
+            field=about,
+            message=message,
+            at=as_datetime(at),
+            generation=generation,
+            attempts=attempts,
+            status=DeadLetterStatus(now_status),
+        )
+        for (
+            letter_id, name, key, seq, payload, reason, about, message, at, generation, attempts, now_status
+        ) in tx.session.rows("letters", wanted)
+    ]  # fmt: skip
+
+
+def retry(tx: Transaction, workflow: str, ids: Sequence[int]) -> int:
+    """Queue the records of open letters again; how many."""
+    workflow_id = tx.workflow_id(workflow)
+    found = sorted(tx.session.rows_among("open_letters_among", (workflow_id,), ids))
+    for letter_id, _, table, key, first, ambiguous in found:
+        _close(tx, workflow_id, letter_id, DeadLetterStatus.RETRIED)
+        tx.expect(1, tx.session.run("take_read", (workflow_id,)))
+        row = tx.session.row("last_read", (workflow_id,))
+        tx.expect(1, int(row is not None))
+        entry = Entry(
+            key=RecordKey(table=table, id=key_to_id(key)),
+            seq=row[0] if row else 0,
+            payload=None,
+            lane=Lane.LIVE,
+            first=bool(first),
+            refresh=True,
+        )
+        sql_putting.put_again(tx, workflow_id, entry, ambiguous=bool(ambiguous))
+    return len(found)
+
+
+def discard(tx: Transaction, workflow: str, ids: Sequence[int]) -> int:
+    """Close open letters for good; how many."""
+    workflow_id = tx.workflow_id(workflow)
+    found = tx.session.rows_among("open_letters_among", (workflow_id,), ids)
+    for letter_id, *_ in found:
+        _close(tx, workflow_id, letter_id, DeadLetterStatus.DISCARDED)
+    tx.total(workflow_id, dead=-len(found), discarded=len(found))
+    return len(found)
+
+
+def _close(tx: Transaction, workflow_id: int, letter_id: int, status: DeadLetterStatus) -> None:
+    tx.expect(1, tx.session.run("close_letter", (status.value, letter_id)))
+    tx.total(workflow_id, open_letters=-1)

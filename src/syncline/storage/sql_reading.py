@@ -1,0 +1,141 @@
+"""How far the source was read, over SQL: pages, positions, resyncs and the ledger.
+
+What lives here: the transaction that stores a page together with the position behind it. Nothing about leases.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from syncline.backlog import PutReport
+from syncline.records import ReadPosition
+from syncline.storage import sql_letters, sql_putting
+from syncline.storage.columns import key_to_column, key_to_id, position_from_json, position_to_json
+from syncline.storage.sql_transaction import Held, Transaction
+from syncline.store import PageCommit, Refusal
+
+__all__ = [
+    "begin_replay",
+    "commit_page",
+    "drop_position",
+    "end_resync",
+    "ledger",
+    "ledger_size",
+    "next_read",
+    "positions",
+    "unseen",
+    "want_replay",
+    "wanted_replays",
+]
+
+
+def next_read(tx: Transaction, workflow_id: int) -> int:
+    """See `Storage.next_read`."""
+    tx.expect(1, tx.session.run("take_read", (workflow_id,)))
+    row = tx.session.row("last_read", (workflow_id,))
+    tx.expect(1, int(row is not None))
+    return int(row[0]) if row else 0
+
+
+def positions(tx: Transaction, workflow: str) -> dict[str, ReadPosition]:
+    """See `Storage.positions`."""
+    rows = tx.session.rows("positions", (tx.workflow_id(workflow),))
+    return {table: position_from_json(text) for table, text in rows}
+
+
+def commit_page(tx: Transaction, held: Held, page: PageCommit) -> PutReport:
+    """See `Storage.commit_page`."""
+    table_id = tx.table_id(held.workflow_id, page.table)
+    report = sql_putting.put(tx, held.workflow_id, page.entries)
+    for refusal in page.refusals:
+        _refuse(tx, held, refusal)
+    if page.position.resync and page.seen:
+        tx.session.run_many("add_seen", [(table_id, key_to_column(record_id)) for record_id in page.seen])
+    if page.skipped:
+        tx.total(held.workflow_id, put=page.skipped, skipped=page.skipped)
+    _set_position(tx, table_id, page.position)
+    return report
+
+
+def _refuse(tx: Transaction, held: Held, refusal: Refusal) -> None:
+    entry = refusal.entry
+    first, ambiguous = sql_putting.cancel_queued(tx, held.workflow_id, entry)
+    tx.total(held.workflow_id, put=1)
+    sql_letters.set_aside(
+        tx,
+        held,
+        sql_letters.Letter(
+            table_id=tx.table_id(held.workflow_id, entry.key.table),
+            key=key_to_column(entry.key.id),
+            seq=entry.seq,
+            payload=entry.payload,
+            reason=refusal.reason,
+            field=refusal.field,
+            message=refusal.message,
+            attempts=0,
+            first=entry.first or first,
+            ambiguous=ambiguous,
+        ),
+    )
+
+
+def _set_position(tx: Transaction, table_id: int, position: ReadPosition) -> None:
+    tx.expect(1, tx.session.run("set_position", (position_to_json(position), table_id)))
+
+
+def unseen(tx: Transaction, workflow: str, table: str, limit: int) -> list[str]:
+    """See `Storage.unseen`."""
+    table_id = tx.find_table(tx.workflow_id(workflow), table)
+    if table_id is None or limit < 1:
+        return []
+    return [key_to_id(key) for (key,) in tx.session.rows("unseen", (table_id, limit))]
+
+
+def end_resync(tx: Transaction, held: Held, table: str, position: ReadPosition) -> None:
+    """See `Storage.end_resync`."""
+    table_id = tx.table_id(held.workflow_id, table)
+    tx.session.run("forget_seen", (table_id,))
+    _set_position(tx, table_id, position)
+
+
+def drop_position(tx: Transaction, workflow: str, table: str) -> None:
+    """See `Storage.drop_position`."""
+    table_id = tx.find_table(tx.workflow_id(workflow), table)
+    if table_id is not None:
+        tx.session.run("forget_seen", (table_id,))
+        tx.expect(1, tx.session.run("set_position", (None, table_id)))
+
+
+def want_replay(tx: Transaction, workflow: str, table: str) -> None:
+    """See `Storage.want_replay`."""
+    tx.expect(1, tx.session.run("want_replay", (tx.table_id(tx.workflow_id(workflow), table),)))
+
+
+def wanted_replays(tx: Transaction, workflow: str) -> dict[str, int]:
+    """See `Storage.wanted_replays`."""
+    return dict(tx.session.rows("wanted_replays", (tx.workflow_id(workflow),)))
+
+
+def begin_replay(tx: Transaction, held: Held, table: str, position: ReadPosition) -> None:
+    """See `Storage.begin_replay`."""
+    table_id = tx.table_id(held.workflow_id, table)
+    tx.expect(1, tx.session.run("forget_replay", (table_id,)))
+    _set_position(tx, table_id, position)
+
+
+def ledger(tx: Transaction, workflow: str, table: str, ids: Sequence[str]) -> Mapping[str, bytes]:
+    """See `Storage.ledger`."""
+    table_id = tx.find_table(tx.workflow_id(workflow), table)
+    if table_id is None:
+        return {}
+    keys = [key_to_column(record_id) for record_id in ids]
+    return {
+        key_to_id(key): fingerprint for key, fingerprint in tx.session.rows_among("ledger_among", (table_id,), keys)
+    }
+
+
+def ledger_size(tx: Transaction, workflow: str, table: str) -> int:
+    """See `Storage.ledger_size`."""
+    table_id = tx.find_table(tx.workflow_id(workflow), table)
+    row = None if table_id is None else tx.session.row("ledger_size", (table_id,))
+    return 0 if row is None else int(row[0])

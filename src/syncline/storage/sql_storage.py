@@ -1,0 +1,261 @@
+"""The storage over SQL, written once for every dialect.
+
+What lives here: which transaction each method of `Storage` is. The rules live in the rooms beside it: putting,
+leasing, settling, letters, reading, workflows, counts, gates. What differs between databases lives in a dialect.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import datetime, timedelta
+from typing import final
+
+from syncline.backlog import BacklogCounts, Entry, Grant, Item, PutReport, Settlement, SettleReport
+from syncline.clock import Clock
+from syncline.errors import StorageCorruptError
+from syncline.records import ReadPosition
+from syncline.storage import (
+    sql_counts,
+    sql_gates,
+    sql_leasing,
+    sql_letters,
+    sql_putting,
+    sql_reading,
+    sql_settling,
+    sql_workflows,
+)
+from syncline.storage.columns import as_datetime, as_microseconds
+from syncline.storage.dialect import Database, Session
+from syncline.storage.sql_transaction import Names, Transaction
+from syncline.store import (
+    ActionEntry,
+    DeadLetter,
+    DeadLetterStatus,
+    Owner,
+    PageCommit,
+    Sample,
+    StateChange,
+    Storage,
+    WorkflowRow,
+)
+
+__all__ = ["SQLStorage"]
+
+
+class SQLStorage(Storage):
+    """A `Storage` over any database that has a dialect."""
+
+    def __init__(self, database: Database, *, clock: Clock | None = None) -> None:
+        """`clock` takes the place of the database's own time, so that a test can move it."""
+        self._database = database
+        self._clock = clock
+        self._names = Names()
+        database.on_rollback(self._names.forget)
+
+    def _time(self, session: Session) -> int:
+        if self._clock is not None:
+            return as_microseconds(self._clock.now())
+        row = session.row("now")
+        if row is None:
+            raise StorageCorruptError("the database does not tell the time.")
+        return int(row[0])
+
+    @contextmanager
+    def _writing(self) -> Iterator[Transaction]:
+        with self._database.writing() as session:
+            transaction = Transaction(session, self._names, self._time)
+            yield transaction
+            transaction.flush()
+
+    @contextmanager
+    def _reading(self) -> Iterator[Transaction]:
+        with self._database.reading() as session:
+            yield Transaction(session, self._names, self._time)
+
+    # -- opening ------------------------------------------------------------------------------------------------
+
+    @final
+    def close(self) -> None:
+        self._database.close()
+
+    def now(self) -> datetime:
+        with self._reading() as tx:
+            return as_datetime(tx.now)
+
+    # -- workflows ----------------------------------------------------------------------------------------------
+
+    def register(self, workflow: str, definition: str) -> WorkflowRow:
+        with self._writing() as tx:
+            return sql_workflows.register(tx, workflow, definition)
+
+    def workflow(self, workflow: str) -> WorkflowRow:
+        with self._reading() as tx:
+            return sql_workflows.workflow_row(tx, workflow)
+
+    def change_state(self, workflow: str, change: StateChange, action: ActionEntry | None = None) -> bool:
+        with self._writing() as tx:
+            return sql_workflows.change_state(tx, workflow, change, action)
+
+    def save_definition(self, workflow: str, definition: str, action: ActionEntry) -> None:
+        with self._writing() as tx:
+            sql_workflows.save_definition(tx, workflow, definition, action)
+
+    def want_stop(self, workflow: str, action: ActionEntry) -> WorkflowRow:
+        with self._writing() as tx:
+            return sql_workflows.want_stop(tx, workflow, action)
+
+    def record(self, workflow: str, action: ActionEntry) -> None:
+        with self._writing() as tx:
+            sql_workflows.note(tx, tx.workflow_id(workflow), action)
+
+    def history(self, workflow: str, limit: int = 100) -> Sequence[ActionEntry]:
+        with self._reading() as tx:
+            return sql_workflows.history(tx, workflow, limit)
+
+    # -- grants -------------------------------------------------------------------------------------------------
+
+    def acquire(self, workflow: str, owner: Owner, ttl: timedelta) -> Grant | None:
+        with self._writing() as tx:
+            return sql_workflows.acquire(tx, workflow, owner, ttl)
+
+    def release(self, grant: Grant) -> None:
+        with self._writing() as tx:
+            sql_workflows.release(tx, grant)
+
+    def extend(self, grant: Grant, ttl: timedelta) -> Grant:
+        with self._writing() as tx:
+            return sql_workflows.extend(tx, grant, ttl)
+
+    def progress(self, grant: Grant) -> None:
+        with self._writing() as tx:
+            sql_workflows.progress(tx, grant)
+
+    # -- reading ------------------------------------------------------------------------------------------------
+
+    def next_read(self, grant: Grant) -> int:
+        with self._writing() as tx:
+            return sql_reading.next_read(tx, tx.hold(grant).workflow_id)
+
+    def positions(self, workflow: str) -> Mapping[str, ReadPosition]:
+        with self._reading() as tx:
+            return sql_reading.positions(tx, workflow)
+
+    def commit_page(self, grant: Grant, page: PageCommit) -> PutReport:
+        with self._writing() as tx:
+            return sql_reading.commit_page(tx, tx.hold(grant), page)
+
+    def unseen(self, workflow: str, table: str, limit: int) -> Sequence[str]:
+        with self._reading() as tx:
+            return sql_reading.unseen(tx, workflow, table, limit)
+
+    def end_resync(self, grant: Grant, table: str, position: ReadPosition) -> None:
+        with self._writing() as tx:
+            sql_reading.end_resync(tx, tx.hold(grant), table, position)
+
+    def drop_position(self, workflow: str, table: str) -> None:
+        with self._writing() as tx:
+            sql_reading.drop_position(tx, workflow, table)
+
+    def want_replay(self, workflow: str, table: str, action: ActionEntry) -> None:
+        with self._writing() as tx:
+            sql_workflows.note(tx, tx.workflow_id(workflow), action)
+            sql_reading.want_replay(tx, workflow, table)
+
+    def wanted_replays(self, workflow: str) -> Mapping[str, int]:
+        with self._reading() as tx:
+            return sql_reading.wanted_replays(tx, workflow)
+
+    def begin_replay(self, grant: Grant, table: str, position: ReadPosition) -> None:
+        with self._writing() as tx:
+            sql_reading.begin_replay(tx, tx.hold(grant), table, position)
+
+    # -- backlog ------------------------------------------------------------------------------------------------
+
+    def put(self, grant: Grant, entries: Sequence[Entry]) -> PutReport:
+        with self._writing() as tx:
+            return sql_putting.put(tx, tx.hold(grant).workflow_id, entries)
+
+    def lease(self, grant: Grant, limit: int) -> Sequence[Item]:
+        with self._writing() as tx:
+            return sql_leasing.lease(tx, tx.hold(grant), limit)
+
+    def mark_sending(self, grant: Grant, items: Sequence[Item]) -> Sequence[Item]:
+        with self._writing() as tx:
+            return sql_leasing.mark_sending(tx, tx.hold(grant), items)
+
+    def settle(self, grant: Grant, settlements: Sequence[Settlement]) -> SettleReport:
+        with self._writing() as tx:
+            held = tx.held(grant)
+            if held is None:
+                # The writes were made: that they could not be noted is worth a number, and is no reason to stop here.
+                tx.total(tx.workflow_id(grant.workflow), refused=len(settlements))
+                return SettleReport(settled=0, refused=len(settlements))
+            return sql_settling.settle(tx, held, settlements)
+
+    def counts(self, workflow: str) -> BacklogCounts:
+        with self._reading() as tx:
+            return sql_counts.counts(tx, workflow)
+
+    def next_due(self, workflow: str) -> datetime | None:
+        with self._reading() as tx:
+            return sql_counts.next_due(tx, workflow)
+
+    def audit(self, workflow: str) -> Sequence[str]:
+        with self._reading() as tx:
+            return sql_counts.audit(tx, workflow)
+
+    # -- ledger -------------------------------------------------------------------------------------------------
+
+    def ledger(self, workflow: str, table: str, ids: Sequence[str]) -> Mapping[str, bytes]:
+        with self._reading() as tx:
+            return sql_reading.ledger(tx, workflow, table, ids)
+
+    def ledger_size(self, workflow: str, table: str) -> int:
+        with self._reading() as tx:
+            return sql_reading.ledger_size(tx, workflow, table)
+
+    # -- dead letters -------------------------------------------------------------------------------------------
+
+    def dead_letters(
+        self,
+        workflow: str,
+        *,
+        status: DeadLetterStatus | None = DeadLetterStatus.OPEN,
+        table: str | None = None,
+        record: str | None = None,
+        after: int = 0,
+        limit: int = 100,
+    ) -> Sequence[DeadLetter]:
+        with self._reading() as tx:
+            return sql_letters.letters(
+                tx, workflow, status=status, table=table, record=record, after=after, limit=limit
+            )
+
+    def retry_dead_letters(self, workflow: str, ids: Sequence[int], action: ActionEntry) -> int:
+        with self._writing() as tx:
+            sql_workflows.note(tx, tx.workflow_id(workflow), action)
+            return sql_letters.retry(tx, workflow, ids)
+
+    def discard_dead_letters(self, workflow: str, ids: Sequence[int], action: ActionEntry) -> int:
+        with self._writing() as tx:
+            sql_workflows.note(tx, tx.workflow_id(workflow), action)
+            return sql_letters.discard(tx, workflow, ids)
+
+    # -- gates and samples --------------------------------------------------------------------------------------
+
+    def gate(self, principal: str) -> datetime | None:
+        with self._reading() as tx:
+            return sql_gates.gate(tx, principal)
+
+    def close_gate(self, principal: str, until: datetime) -> None:
+        with self._writing() as tx:
+            sql_gates.close_gate(tx, principal, until)
+
+    def add_sample(self, workflow: str, sample: Sample) -> None:
+        with self._writing() as tx:
+            sql_gates.add_sample(tx, workflow, sample)
+
+    def samples(self, workflow: str, since: datetime) -> Sequence[Sample]:
+        with self._reading() as tx:
+            return sql_gates.samples(tx, workflow, since)

@@ -1,0 +1,354 @@
+"""Transactions on SQLite: how a connection is opened, checked, used and closed.
+
+What lives here: everything that is said to the sqlite3 module. No rules of the queue.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from functools import cache
+from itertools import chain
+from threading import Lock
+from typing import Final
+from uuid import uuid4
+
+from syncline.clock import SystemClock
+from syncline.errors import ForkedConnectionError, StorageCorruptError, StorageError, StorageMismatchError
+from syncline.storage.dialect import Parameters, Row
+from syncline.storage.queries import load_queries
+from syncline.storage.sqlite_errors import SQLITE_EXCEPTIONS, translate
+from syncline.storage.sqlite_file import DatabaseFile, private
+
+__all__ = ["APPLICATION_ID", "SCHEMA_VERSION", "SQLiteDatabase", "all_queries"]
+
+#: The mark in the file's header that says it is ours: "SynL".
+APPLICATION_ID: Final = int.from_bytes(b"SynL", "big")
+SCHEMA_VERSION: Final = 1
+_OLDEST_SQLITE: Final = (3, 31, 0)
+_PAGE_SIZE: Final = 4096
+_CACHE_KIB: Final = 65536
+#: How many rows may change before the write-ahead log is moved into the database; bounds the log.
+_CHECKPOINT_AFTER: Final = 20_000
+#: Lists of values are cut into these sizes, so that few statements are prepared and all of them stay prepared.
+_LIST_SIZES: Final = (512, 64, 8, 1)
+#: Connections that belong to a parent process: closing them here could remove what the parent still uses.
+_ABANDONED: Final[list[sqlite3.Connection]] = []
+
+
+@cache
+def all_queries() -> Mapping[str, str]:
+    """Every named query but those that create the schema. Raises ValueError when a name is given twice."""
+    queries: dict[str, str] = {}
+    for file in ("backlog", "file", "letters", "reading", "workflows"):
+        found = load_queries("sqlite", file)
+        if twice := queries.keys() & found.keys():
+            raise ValueError(f"queries with one name: {', '.join(sorted(twice))}")
+        queries.update(found)
+    return queries
+
+
+@cache
+def _for_list(query: str, size: int) -> str:
+    return all_queries()[query].replace("?*", ",".join("?" * size))
+
+
+def _cut(values: Sequence[object]) -> Iterator[Sequence[object]]:
+    """The values in lists of few different sizes."""
+    at = 0
+    for size in _LIST_SIZES:
+        while len(values) - at >= size:
+            yield values[at : at + size]
+            at += size
+
+
+class _Session:
+    """A transaction under way on one connection."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+        self._queries = all_queries()
+
+    def run(self, query: str, parameters: Parameters = ()) -> int:
+        return self._connection.execute(self._queries[query], parameters).rowcount
+
+    def run_many(self, query: str, parameters: Iterable[Parameters]) -> int:
+        return max(0, self._connection.executemany(self._queries[query], parameters).rowcount)
+
+    def run_among(self, query: str, parameters: Sequence[object], values: Sequence[object]) -> int:
+        execute = self._connection.execute
+        return sum(execute(_for_list(query, len(some)), (*parameters, *some)).rowcount for some in _cut(values))
+
+    def row(self, query: str, parameters: Parameters = ()) -> Row | None:
+        found: Row | None = self._connection.execute(self._queries[query], parameters).fetchone()
+        return found
+
+    def rows(self, query: str, parameters: Parameters = ()) -> list[Row]:
+        return self._connection.execute(self._queries[query], parameters).fetchall()
+
+    def rows_among(self, query: str, parameters: Sequence[object], values: Sequence[object]) -> list[Row]:
+        execute = self._connection.execute
+        return list(
+            chain.from_iterable(execute(_for_list(query, len(some)), (*parameters, *some)) for some in _cut(values))
+        )
+
+
+class SQLiteDatabase:
+    """One SQLite database, in a file or in memory. One connection, used by one thread at a time, opened when needed."""
+
+    def __init__(self, file: DatabaseFile | None, *, busy_timeout: float, max_pages: int | None = None) -> None:
+        """`file` None keeps everything in memory. `busy_timeout` is in seconds; `max_pages` limits the file's size."""
+        if sqlite3.sqlite_version_info < _OLDEST_SQLITE:
+            needed = ".".join(map(str, _OLDEST_SQLITE))
+            raise StorageError(f"SQLite {sqlite3.sqlite_version} is too old.", remedy=f"At least {needed} is needed.")
+        self._file = file
+        self._place = str(file) if file is not None else "the memory storage"
+        self._busy_timeout = busy_timeout
+        self._max_pages = max_pages
+        self._clock = SystemClock()
+        self._mutex = Lock()
+        self._connection: sqlite3.Connection | None = None
+        self._pid = os.getpid()
+        self._store: str | None = None
+        self._forget: list[Callable[[], None]] = []
+        self._checkpoint_at = 0
+
+    def __str__(self) -> str:
+        return self._place
+
+    def on_rollback(self, forget: Callable[[], None]) -> None:
+        """See `Database.on_rollback`."""
+        self._forget.append(forget)
+
+    # -- transactions -------------------------------------------------------------------------------------------
+
+    @contextmanager
+    def writing(self) -> Iterator[_Session]:
+        """See `Database.writing`."""
+        with self._connected() as connection, self._alone() as left:
+            if self._file is not None:
+                self._file.check_same()
+            with self._transaction(connection, "begin_writing", left) as session:
+                yield session
+            self._checkpoint_when_due(connection)
+
+    @contextmanager
+    def reading(self) -> Iterator[_Session]:
+        """See `Database.reading`."""
+        with self._connected() as connection:
+            if self._file is not None:
+                self._file.check_same()
+            with self._transaction(connection, "begin_reading", self._busy_timeout) as session:
+                yield session
+
+    @contextmanager
+    def _connected(self) -> Iterator[sqlite3.Connection]:
+        """The connection, for this thread alone."""
+        # Before the mutex: in a child it may be held by a thread that does not exist there.
+        if self._pid != os.getpid() and (self._connection is not None or self._file is None):
+            raise ForkedConnectionError(
+                f"{self} was opened in process {self._pid} and used in process {os.getpid()}, a child of it.",
+                remedy="Make a new storage in each process, after the fork.",
+            )
+        with self._mutex:
+            if self._connection is None:
+                self._connection = self._open()
+            yield self._connection
+
+    def _alone(self) -> AbstractContextManager[float]:
+        """The lock that all writing processes share; yields what is left of the busy timeout."""
+        return nullcontext(self._busy_timeout) if self._file is None else self._file.writing(self._busy_timeout)
+
+    @contextmanager
+    def _transaction(self, connection: sqlite3.Connection, begin: str, timeout: float) -> Iterator[_Session]:
+        queries = all_queries()
+        began = self._clock.monotonic()
+        try:
+            if timeout < self._busy_timeout:
+                connection.execute(f"PRAGMA busy_timeout = {int(timeout * 1000)}")
+            connection.execute(queries[begin])
+            yield _Session(connection)
+            connection.execute(queries["commit"])
+        except BaseException as error:
+            self._roll_back(connection)
+            if isinstance(error, SQLITE_EXCEPTIONS):
+                raise translate(error, self._place, waited=self._clock.monotonic() - began) from error
+            raise
+
+    def _roll_back(self, connection: sqlite3.Connection) -> None:
+        """Nothing of the transaction may stay, nor anything that was learnt in it."""
+        for forget in self._forget:
+            forget()
+        try:
+            # After some errors SQLite has rolled back by itself.
+            if connection.in_transaction:
+                connection.execute(all_queries()["rollback"])
+        except SQLITE_EXCEPTIONS:
+            self._drop(connection)
+
+    def _drop(self, connection: sqlite3.Connection) -> None:
+        """Never use this connection again; the next transaction opens another one, unless all was in memory."""
+        if self._file is not None:
+            self._connection = None
+        with suppress(*SQLITE_EXCEPTIONS):
+            connection.close()
+
+    # -- the write-ahead log ------------------------------------------------------------------------------------
+
+    def _checkpoint_when_due(self, connection: sqlite3.Connection) -> None:
+        """Move the log into the database now and then, still behind the lock, so that it stays small."""
+        if self._file is not None and connection.total_changes >= self._checkpoint_at:
+            self._checkpoint(connection, "PASSIVE")
+            self._checkpoint_at = connection.total_changes + _CHECKPOINT_AFTER
+
+    def _checkpoint(self, connection: sqlite3.Connection, mode: str) -> None:
+        try:
+            connection.execute(f"PRAGMA wal_checkpoint({mode})").fetchall()
+        except SQLITE_EXCEPTIONS as error:
+            # What was committed stays committed; the log just stays longer. A reader in the way is no error either.
+            if getattr(error, "sqlite_errorcode", 0) != sqlite3.SQLITE_LOCKED:
+                raise translate(error, self._place) from error
+
+    # -- opening and closing ------------------------------------------------------------------------------------
+
+    def close(self) -> None:
+        """See `Database.close`. What is in memory stays for as long as the object."""
+        if self._file is None:
+            return
+        if self._pid != os.getpid():
+            self._abandon()
+            return
+        with self._mutex:
+            connection, self._connection = self._connection, None
+            try:
+                if connection is not None:
+                    self._close(connection)
+            finally:
+                self._file.close()
+
+    def _abandon(self) -> None:
+        """In a child of the process that opened it: leave the parent's connection alone, and start afresh."""
+        if self._connection is not None:
+            _ABANDONED.append(self._connection)
+        self._connection, self._mutex, self._pid = None, Lock(), os.getpid()
+        if self._file is not None:
+            self._file.close()
+
+    def _close(self, connection: sqlite3.Connection) -> None:
+        with self._alone():
+            try:
+                connection.execute("PRAGMA busy_timeout = 0")
+                self._checkpoint(connection, "TRUNCATE")
+            finally:
+                connection.close()
+
+    def _open(self) -> sqlite3.Connection:
+        for forget in self._forget:
+            forget()
+        self._pid = os.getpid()
+        began = self._clock.monotonic()
+        try:
+            if self._file is None:
+                return self._create(":memory:")
+            return self._open_file(self._file)
+        except SQLITE_EXCEPTIONS as error:
+            raise translate(error, self._place, waited=self._clock.monotonic() - began) from error
+
+    def _open_file(self, file: DatabaseFile) -> sqlite3.Connection:
+        file.check_place()
+        with file.writing(self._busy_timeout):
+            if not file.exists():
+                new = file.start_new()
+                self._create(str(new)).close()
+                file.put_in_place(new)
+            connection = self._connect(f"{file.path.as_uri()}?mode=rw", uri=True)
+            try:
+                self._check(connection, file)
+                self._configure(connection)
+                private(file.path)
+                file.remember()
+            except BaseException:
+                connection.close()
+                raise
+        self._checkpoint_at = connection.total_changes + _CHECKPOINT_AFTER
+        return connection
+
+    def _connect(self, database: str, *, uri: bool = False) -> sqlite3.Connection:
+        return sqlite3.connect(
+            database,
+            timeout=self._busy_timeout,
+            isolation_level=None,
+            check_same_thread=False,
+            cached_statements=512,
+            uri=uri,
+        )
+
+    def _create(self, database: str) -> sqlite3.Connection:
+        """A new database with the whole schema in it."""
+        connection = self._connect(database)
+        connection.execute(f"PRAGMA page_size = {_PAGE_SIZE}")
+        connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+        connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+        connection.execute("PRAGMA journal_mode = WAL")
+        self._configure(connection)
+        connection.execute(all_queries()["begin_writing"])
+        for query in load_queries("sqlite", "schema").values():
+            connection.execute(query)
+        connection.execute(all_queries()["add_store"], (str(uuid4()),))
+        connection.execute(all_queries()["commit"])
+        return connection
+
+    def _configure(self, connection: sqlite3.Connection) -> None:
+        for pragma in (
+            "synchronous = FULL",
+            "wal_autocheckpoint = 0",
+            f"cache_size = -{_CACHE_KIB}",
+            "mmap_size = 0",
+            "temp_store = MEMORY",
+            "secure_delete = FAST",
+            "trusted_schema = OFF",
+        ):
+            connection.execute(f"PRAGMA {pragma}")
+        if self._max_pages is not None:
+            connection.execute(f"PRAGMA max_page_count = {self._max_pages}")
+
+    def _check(self, connection: sqlite3.Connection, file: DatabaseFile) -> None:
+        """Raises unless this is our database, of our version, as long as it must be, and the one we know."""
+        application_id, version = (
+            connection.execute(f"PRAGMA {pragma}").fetchone()[0] for pragma in ("application_id", "user_version")
+        )
+        if application_id != APPLICATION_ID:
+            raise StorageMismatchError(
+                f"{file} is a SQLite database, but not one of Syncline (application_id {application_id:#x}).",
+                remedy="Give another path. The file was left as it is.",
+            )
+        if version != SCHEMA_VERSION:
+            raise StorageMismatchError(
+                f"{file} has schema version {version}; this release knows version {SCHEMA_VERSION}.",
+                remedy="Use the release that wrote it, or a newer one.",
+            )
+        self._check_length(connection, file)
+        mode = connection.execute("PRAGMA journal_mode = WAL").fetchone()[0]
+        if mode != "wal":
+            raise StorageError(f"{file} cannot be used with a write-ahead log (journal_mode {mode}).")
+        row = connection.execute(all_queries()["store"]).fetchone()
+        if row is None:
+            raise StorageCorruptError(f"{file} has lost the row that says which store it is.")
+        if self._store not in (None, row[0]):
+            raise StorageMismatchError(
+                f"{file} is another store than the one that was open before.",
+                remedy="Start anew with a new storage if that is meant.",
+            )
+        self._store = row[0]
+
+    def _check_length(self, connection: sqlite3.Connection, file: DatabaseFile) -> None:
+        """SQLite notices a file that was cut off only when it needs the missing part."""
+        pages, size = (connection.execute(f"PRAGMA {pragma}").fetchone()[0] for pragma in ("page_count", "page_size"))
+        log = file.beside("-wal")
+        if (not log.exists() or not log.stat().st_size) and file.path.stat().st_size < pages * size:
+            raise StorageCorruptError(
+                f"{file} was cut off: it has {file.path.stat().st_size} bytes and should have {pages * size}.",
+                remedy="Restore a backup. The file was left as it is.",
+            )
