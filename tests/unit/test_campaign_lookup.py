@@ -138,8 +138,10 @@ def test_links_in_a_circle_are_noticed(length: int, back: int) -> None:
         url: page([{}], following) for url, following in zip(urls, [*urls[1:], f"https://h/{back}"], strict=True)
     }
     pages |= {f"https://h/{length}": page([{}], f"https://h/{length}")}
+    asked = Pages(pages)
     with pytest.raises(ProtocolError):
-        read(Pages(pages))
+        read(asked)
+    assert len(asked.asked) == len(set(asked.asked))
 
 
 @pytest.mark.parametrize(
