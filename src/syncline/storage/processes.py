@@ -1,36 +1,32 @@
 """Whether the process that holds a grant still lives.
 
 What lives here: what the operating system tells about processes of this host. Nothing about grants themselves.
-A process is judged only where the answer is certain: on this boot of this host, seen from the same process namespace.
+A process is judged only where the answer is certain: on this boot of this host.
 """
 
 from __future__ import annotations
 
-import os
 import socket
 import sys
 from functools import cache
 from pathlib import Path
-from uuid import uuid4
 
 from syncline.store import Owner
 
-__all__ = ["current_owner", "is_known_dead"]
+__all__ = ["is_known_dead"]
 
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
-_PID_NAMESPACE = Path("/proc/self/ns/pid")
 #: Position of the start time in /proc/<pid>/stat, counted from behind the command's closing parenthesis (proc(5)).
 _START_TIME = 19
 
 
 @cache
 def _boot_id() -> str:
-    """This boot as seen from this process namespace, or empty: containers share a boot and reuse each other's pids."""
+    """This boot of this host, or empty where the platform has no word for it."""
     try:
-        boot, namespace = _BOOT_ID.read_text("ascii").strip(), _PID_NAMESPACE.stat().st_ino
+        return _BOOT_ID.read_text("ascii").strip()
     except OSError:
         return ""
-    return f"{boot}/{namespace}"
 
 
 def _start_ticks(pid: int) -> str | None:
@@ -44,13 +40,6 @@ def _start_ticks(pid: int) -> str | None:
         return None
     # A zombie has ended; its number is only waiting to be collected.
     return "" if words[0] in (b"Z", b"X") else words[_START_TIME].decode("ascii")
-
-
-def current_owner() -> Owner:
-    """This process as an owner of grants. Call once per process start: each call makes a new identity."""
-    pid = os.getpid()
-    started = (_start_ticks(pid) or "") if sys.platform == "linux" else ""
-    return Owner(id=str(uuid4()), host=socket.gethostname(), boot_id=_boot_id(), pid=pid, started=started)
 
 
 def is_known_dead(owner: Owner) -> bool:

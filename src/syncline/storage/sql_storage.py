@@ -12,7 +12,6 @@ from datetime import datetime, timedelta
 from typing import final
 
 from syncline.backlog import BacklogCounts, Entry, Grant, Item, PutReport, Settlement, SettleReport
-from syncline.clock import Clock
 from syncline.errors import StorageCorruptError
 from syncline.records import ReadPosition
 from syncline.storage import (
@@ -25,7 +24,7 @@ from syncline.storage import (
     sql_settling,
     sql_workflows,
 )
-from syncline.storage.columns import as_datetime, as_microseconds
+from syncline.storage.columns import as_datetime
 from syncline.storage.dialect import Database, Session
 from syncline.storage.sql_transaction import Names, Transaction
 from syncline.store import (
@@ -46,20 +45,17 @@ __all__ = ["SQLStorage"]
 class SQLStorage(Storage):
     """A `Storage` over any database that has a dialect."""
 
-    def __init__(self, database: Database, *, clock: Clock | None = None) -> None:
-        """`clock` takes the place of the database's own time, so that a test can move it."""
+    def __init__(self, database: Database) -> None:
         self._database = database
-        self._clock = clock
+        self._time_offset = 0
         self._names = Names()
         database.on_rollback(self._names.forget)
 
     def _time(self, session: Session) -> int:
-        if self._clock is not None:
-            return as_microseconds(self._clock.now())
         row = session.row("now")
         if row is None:
             raise StorageCorruptError("the database does not tell the time.")
-        return int(row[0])
+        return int(row[0]) + self._time_offset
 
     @contextmanager
     def _writing(self) -> Iterator[Transaction]:
@@ -82,6 +78,10 @@ class SQLStorage(Storage):
     def now(self) -> datetime:
         with self._reading() as tx:
             return as_datetime(tx.now)
+
+    def set_time_offset(self, seconds: float) -> None:
+        """Let the time of this object run ahead of the database's by so much, for tests of what expires."""
+        self._time_offset = round(seconds * 1_000_000)
 
     # -- workflows ----------------------------------------------------------------------------------------------
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 from typing import Final
 
-from syncline.clock import Clock, SystemClock
+from syncline.clock import SystemClock
 from syncline.storage.sql_storage import SQLStorage
 from syncline.storage.sqlite_database import SQLiteDatabase
 from syncline.storage.sqlite_file import DatabaseFile
@@ -34,16 +34,14 @@ class SQLiteStorage(SQLStorage):
         *,
         busy_timeout: float = _BUSY_TIMEOUT,
         max_pages: int | None = None,
-        clock: Clock | None = None,
     ) -> None:
         """Nothing is opened yet.
 
         `busy_timeout`: seconds to wait for another process before StorageBusyError.
         `max_pages`: pages of 4096 bytes the file may have before StorageFullError; None leaves it to the disk.
-        `clock`: takes the place of SQLite's own time, for tests.
         """
         file = DatabaseFile(path, SystemClock())
-        super().__init__(SQLiteDatabase(file, busy_timeout=busy_timeout, max_pages=max_pages), clock=clock)
+        super().__init__(SQLiteDatabase(file, busy_timeout=busy_timeout, max_pages=max_pages))
         self.path: Final = file.path
 
     def __repr__(self) -> str:
@@ -56,9 +54,8 @@ class MemoryStorage(SQLStorage):
     It belongs to one process and lives as long as the object; closing it loses nothing.
     """
 
-    def __init__(self, *, clock: Clock | None = None) -> None:
-        """`clock` takes the place of SQLite's own time."""
-        super().__init__(SQLiteDatabase(None, busy_timeout=_BUSY_TIMEOUT), clock=clock)
+    def __init__(self) -> None:
+        super().__init__(SQLiteDatabase(None, busy_timeout=_BUSY_TIMEOUT))
 
     def __repr__(self) -> str:
         return f"MemoryStorage() at {id(self):#x}"
