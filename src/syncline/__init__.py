@@ -54,6 +54,7 @@ if TYPE_CHECKING:
     )
     from syncline.integration import Integration
     from syncline.state_machine import WorkflowState
+    from syncline.storage.sqlite import MemoryStorage, SQLiteStorage
     from syncline.store import Storage
     from syncline.workflows.base import Workflow
 
@@ -79,12 +80,14 @@ __all__ = [
     "IngressDefinition",
     "Integration",
     "LeaseLostError",
+    "MemoryStorage",
     "MissingExtraError",
     "OptOutDefinition",
     "OptOutDirection",
     "ProtocolError",
     "RecordRefusedError",
     "RetryLaterError",
+    "SQLiteStorage",
     "SchemaChangedError",
     "SetupError",
     "SkipRecordError",
@@ -117,8 +120,10 @@ _HOMES = {
     "Filter": "syncline.definitions",
     "IngressDefinition": "syncline.definitions",
     "Integration": "syncline.integration",
+    "MemoryStorage": "syncline.storage.sqlite",
     "OptOutDefinition": "syncline.definitions",
     "OptOutDirection": "syncline.definitions",
+    "SQLiteStorage": "syncline.storage.sqlite",
     "Storage": "syncline.store",
     "TableMapping": "syncline.definitions",
     "Workflow": "syncline.workflows.base",
