@@ -111,12 +111,13 @@ class Arrivals:
             return 0.0
 
     def clear(self) -> None:
-        """Forget what came. A Retry-After that is still running goes on."""
+        """Forget what came, and every Retry-After that was given."""
         self.counts.clear()
         self.statuses.clear()
         self.kept.clear()
         self.early_after.clear()
         self.early = self.throttled = 0
+        self._closed_until = 0.0
 
     def told(self) -> dict[str, Any]:
         """Everything as plain data: counts are keyed by `METHOD /path/{PKey}`."""

@@ -73,7 +73,7 @@ class SystemControl:
         self.call("keep_requests", last=last)
 
     def clear_requests(self) -> None:
-        """Forget what arrived."""
+        """Forget what arrived, and every Retry-After that was given."""
         self.call("clear_requests")
 
     def shift_clock(self, seconds: float) -> float:
