@@ -84,3 +84,10 @@ def test_the_reference_describes_every_root_name() -> None:
     }
     homes = {syncline._HOMES.get(name, "syncline.errors") for name in syncline.__all__ if name != "__version__"}
     assert homes - described == set()
+
+
+def test_every_root_name_but_the_errors_is_used_as_a_user_would() -> None:
+    """The file that type checkers read leaves out no name, so that none can lose its type unnoticed."""
+    used = (Path(__file__).parents[1] / "typing" / "public_api.py").read_text(encoding="utf-8")
+    names = {name for name in syncline.__all__ if not name.endswith("Error")}
+    assert {name for name in names if not re.search(rf"\b{name}\b", used)} == set()

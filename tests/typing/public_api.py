@@ -1,0 +1,118 @@
+"""Every public name as a user would write it. Never run: type checkers read it, and that is the test.
+
+What lives here: code that must type-check. `assert_type` fixes what a call gives back; a name that loses its type, or
+changes it, makes the `typing` session fail.
+"""
+
+from __future__ import annotations
+
+from typing import assert_type
+
+import syncline
+from syncline import (
+    ActionNotAvailableError,
+    Backlog,
+    CampaignConnector,
+    CheckFailedError,
+    DefinitionError,
+    DynamicsConnector,
+    EgressDefinition,
+    FieldMapping,
+    FieldReplacement,
+    Filter,
+    IngressDefinition,
+    Integration,
+    MemoryStorage,
+    MissingExtraError,
+    OptOutDefinition,
+    OptOutDirection,
+    RetryLaterError,
+    SkipRecordError,
+    SQLiteStorage,
+    StopWorkflowError,
+    Storage,
+    SynclineError,
+    TableMapping,
+    ThrottledError,
+    Workflow,
+    WorkflowState,
+)
+from syncline.definitions import OptOutPair
+from syncline.instrumentation import Hook, Notice
+from syncline.state_machine import Action
+from syncline.views import BacklogView, ProgressBar, WorkflowList, WorkflowView, progress_bar
+
+
+def definitions() -> tuple[IngressDefinition, EgressDefinition, OptOutDefinition]:
+    mapping = TableMapping(
+        table="contact",
+        resource="profile",
+        fields=[FieldMapping(source="firstname", target="firstName", apply_updates=False)],
+        replacements=[FieldReplacement(field="gendercode", value=1, replacement="male")],
+        constants={"orgUnit": "all"},
+    )
+    assert_type(mapping.fields, tuple[FieldMapping, ...])
+    assert_type(mapping.filters, tuple[Filter, ...])
+    opt_out = OptOutDefinition(
+        direction=OptOutDirection.BIDIRECTIONAL, pairs=[OptOutPair(dynamics="donotemail", campaign="blackListEmail")]
+    )
+    return IngressDefinition(mappings=[mapping]), EgressDefinition(), opt_out
+
+
+def storages(path: str) -> list[Storage]:
+    found: list[Storage] = [SQLiteStorage(path), MemoryStorage()]
+    backlog: Backlog = found[0]
+    assert backlog is found[0]
+    return found
+
+
+def watch(notice: Notice, /) -> None:
+    assert_type(notice.event, str)
+    assert_type(notice.workflow, str)
+
+
+def integrate(dynamics: DynamicsConnector, campaign: CampaignConnector, storage: Storage) -> Integration:
+    hook: Hook = watch
+    return Integration(
+        dynamics=dynamics, campaign=campaign, storage=storage, ingress=definitions()[0], name="contoso", hooks=[hook]
+    )
+
+
+def run(integration: Integration) -> None:
+    with integration as entered:
+        assert_type(entered.workflows, WorkflowList)
+        workflow: Workflow[IngressDefinition] = entered.ingress
+        assert_type(workflow.status, WorkflowState)
+        assert_type(workflow.available_actions, tuple[Action, ...])
+        assert_type(workflow.backlog, BacklogView)
+        assert_type(workflow.view, WorkflowView)
+        assert_type(workflow.stopping, bool)
+        assert_type(workflow.definition, IngressDefinition)
+        workflow.start(by="somebody")
+        with progress_bar("First load") as bar:
+            assert_type(bar, ProgressBar)
+            report = workflow.run_cycle(seconds=1.0, records=100)
+            assert_type(report.status, WorkflowState)
+            assert_type(report.written, int)
+            bar.update(workflow.backlog)
+
+
+def handle(error: SynclineError) -> str | float | None:
+    assert_type(syncline.__version__, str)
+    match error:
+        case ThrottledError():
+            assert_type(error.retry_after, float | None)
+            return error.retry_after
+        case ActionNotAvailableError():
+            assert_type(error.available, tuple[str, ...])
+            return error.status
+        case SkipRecordError():
+            return error.field
+        case DefinitionError():
+            return error.path
+        case MissingExtraError():
+            return error.extra
+        case RetryLaterError() | StopWorkflowError() | CheckFailedError():
+            return error.remedy
+        case _:
+            return error.message
