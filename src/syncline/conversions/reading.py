@@ -47,6 +47,7 @@ _LEAST, _MOST = -(1 << 63), (1 << 63) - 1
 _MOST_EXPONENT = 400
 
 _DATE_LENGTH = len("2026-01-31")
+_DATE = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 _MOMENT = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(\.\d{1,9})?)?(Z|[+-]\d\d:\d\d)?", re.ASCII)
 _GUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII)
 _OPTIONS = re.compile(r"-?\d{1,10}(, ?-?\d{1,10})*", re.ASCII)
@@ -196,6 +197,8 @@ def read_date(value: Value) -> date:
     try:
         found = date.fromisoformat(value)
     except ValueError:
+        if not _DATE.fullmatch(value):
+            raise wrong_type(Form.DATE) from None
         raise UnfitError(RefuseReason.OUT_OF_RANGE, "does not hold a date of the calendar") from None
     if found.isoformat() != value:  # Python reads weeks too
         raise wrong_type(Form.DATE)

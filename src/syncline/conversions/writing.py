@@ -282,10 +282,9 @@ def _text_to_whole(pair: _Pair) -> _Writer:
 
 def _write_number(number: Decimal | int) -> Decimal:
     """Campaign keeps doubles: what a double cannot tell from its neighbours would come back as another number."""
-    try:
-        text = repr(float(number))
-    except OverflowError:
-        raise UnfitError(RefuseReason.OUT_OF_RANGE, "is out of range") from None
+    text = repr(float(number))  # what was read is small enough for float not to raise
+    if text.endswith("inf"):
+        raise UnfitError(RefuseReason.OUT_OF_RANGE, "is out of range")
     written = Decimal(text.removesuffix(".0"))
     if written != number:
         raise UnfitError(RefuseReason.TOO_PRECISE, "has more digits than Campaign keeps")
@@ -318,14 +317,7 @@ def _moment_text(moment: datetime) -> str:
 
 def _midnight(zone: tzinfo) -> Callable[[date], str]:
     """The first moment of a day in a time zone."""
-
-    def write(day: date) -> str:
-        try:
-            return _moment_text(datetime.combine(day, time(), zone).astimezone(UTC))
-        except OverflowError:
-            raise UnfitError(RefuseReason.OUT_OF_RANGE, "is at the end of the calendar") from None
-
-    return write
+    return lambda day: _moment_text(datetime.combine(day, time(), zone).astimezone(UTC))
 
 
 def _moment_to_date(pair: _Pair) -> _Writer:
