@@ -104,16 +104,19 @@ class Control:
         known = environment.rows.existing(target, keys)
         now = environment.now_text()
         template = self._template(target, now)
-        stored = []
+        fresh: dict[str, tuple[str, str, list[Any]]] = {}
+        known_before: dict[str, tuple[str, str, list[Any]]] = {}
         for key, given in zip(keys, rows, strict=True):
-            old = known.get(key)
-            values = template.copy() if old is None else old.values
+            old = known.get(key) or fresh.get(key)
+            values = template.copy() if old is None else old[-1]
             plan.fill(values, given)
             plan.compute(values)
-            stored.append((key, given.get("modifiedon") or now, values))
+            entry = (key, given.get("modifiedon") or now, values)
+            (known_before if key in known else fresh)[key] = entry
         with environment.rows.together():
-            environment.rows.put_many(target, stored)
-        return {"loaded": len(stored), "version": environment.rows.version}
+            environment.rows.add_many(target, list(fresh.values()))
+            environment.rows.put_many(target, known_before.values())
+        return {"loaded": len(rows), "version": environment.rows.version}
 
     def _template(self, table: Table, now: str) -> list[Any]:
         """A row as it begins: defaults, and what the system fills in."""
@@ -179,10 +182,8 @@ class Control:
 
     def _repoint(self, table: str, column: str, old: str, new: str) -> None:
         target = self._table(table)
-        place = target.columns[column].ordinal
-        test = f"json_extract(r.body, '$[{place}]') = ?"
-        for row in self._environment.rows.select(target, test, (old,)):
-            row.values[place] = new
+        for row in self._environment.rows.related(target, column, old):
+            row.values[target.columns[column].ordinal] = new
             self._environment.rows.replace(target, row.id, row.values, self._environment.now_text())
 
     def issue_rejects(self, id: str, message: str | None = "The plug-in refused this record.") -> Arguments:
@@ -418,7 +419,7 @@ class Control:
 
 def _fitting(convert: Callable[[Any], Any], value: Any) -> Any:
     try:
-        return convert(value)
+        return None if value is None else convert(value)
     except DataverseError:
         return None
 

@@ -155,6 +155,7 @@ class Environment:
         """Notes a schema change: stored at once, visible as a new metadata version."""
         table.revision += 1
         self.schema.version += 1
+        self.rows.widen(table)
         self.rows.save_schema()
         if self.settings.expire_on_schema_change:
             self.expire_tokens(table)

@@ -217,7 +217,7 @@ def _set(environment: Environment, draft: _Draft, name: str, value: Any) -> None
         return
     if value is None and column.required == "SystemRequired":
         raise DataverseError(400, "0x80040203", f"Attribute: {name} cannot be set to NULL")
-    draft.values[column.ordinal] = plan_of(table).fields[name][1](value)
+    draft.values[column.ordinal] = None if value is None else plan_of(table).fields[name][1](value)
     draft.changed.add(name)
     if name == "overriddencreatedon" and value is not None:
         _put(draft, "createdon", draft.values[column.ordinal])

@@ -7,7 +7,8 @@ Never here: what a request may write (see `writing`).
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from operator import itemgetter
+from typing import Any, NamedTuple
 
 from .projection import LOOKUP_TABLE
 from .tables import Column, Table
@@ -16,6 +17,14 @@ from .values import Coerce, coercer, guid_or_none
 __all__ = ["RowPlan", "plan_of"]
 
 Compute = Callable[[list[Any]], None]
+
+
+class _Steps(NamedTuple):
+    """The values of one shape of row: where each goes, how long it may be unchecked, and the check."""
+
+    places: list[int]
+    safe: list[int]
+    coerce: list[Coerce]
 
 
 class RowPlan:
@@ -27,6 +36,7 @@ class RowPlan:
         self.template: list[Any] = [None] * table.width
         self.fields: dict[str, tuple[int, Coerce]] = {}
         self._types: dict[str, tuple[int, Column]] = {}
+        self._shapes: dict[tuple[str, ...], _Steps | None] = {}
         for column in table.columns.values():
             self.template[column.ordinal] = column.default
             self._add(column)
@@ -36,7 +46,9 @@ class RowPlan:
         return f"RowPlan({self.table.name}, revision {self.revision})"
 
     def _add(self, column: Column) -> None:
-        entry = (column.ordinal, coercer(self.table, column))
+        # The key is kept beside the values; what a row says about it was read before.
+        convert = _kept_elsewhere if column.primary_id else coercer(self.table, column)
+        entry = (column.ordinal, convert)
         self.fields[column.name] = entry
         self.fields[column.wire_name] = entry
         if column.is_polymorphic:
@@ -46,11 +58,40 @@ class RowPlan:
     def fill(self, values: list[Any], given: Mapping[str, Any]) -> None:
         """Puts named values into a row in place. Names are logical or as on the wire; the table a polymorphic lookup
         points to may stand beside it as its `lookuplogicalname` annotation, other annotations are ignored."""
-        fields = self.fields
+        # Rows that are loaded mostly name the same columns in the same order: look each name up once, not per row.
+        shape = tuple(given)
+        if shape not in self._shapes:
+            self._shapes[shape] = self._steps(shape)
+        steps = self._shapes[shape]
+        if steps is None:
+            self._fill_slowly(values, given)
+            return
+        for place, safe, coerce, value in zip(steps.places, steps.safe, steps.coerce, given.values(), strict=True):
+            if value is None:
+                values[place] = None
+            elif value.__class__ is str and len(value) <= safe:
+                values[place] = value
+            else:
+                values[place] = coerce(value)
+
+    def _steps(self, shape: tuple[str, ...]) -> _Steps | None:
+        """What to do with the values of rows of that shape, or None if a name needs a closer look."""
+        if not all(name in self.fields for name in shape):
+            return None
+        fields = [self.fields[name] for name in shape]
+        safe = [self._safe_length(name) for name in shape]
+        return _Steps([place for place, _coerce in fields], safe, [coerce for _place, coerce in fields])
+
+    def _safe_length(self, name: str) -> int:
+        """Text up to this length needs no check, whatever its characters; -1 where there is nothing of the kind."""
+        column = self.table.columns.get(name)
+        return (column.max_length or 0) // 2 if column is not None and column.type in {"String", "Memo"} else -1
+
+    def _fill_slowly(self, values: list[Any], given: Mapping[str, Any]) -> None:
         for name, value in given.items():
-            entry = fields.get(name)
+            entry = self.fields.get(name)
             if entry is not None:
-                values[entry[0]] = entry[1](value)
+                values[entry[0]] = None if value is None else entry[1](value)
             elif name in self._types:
                 self._set_type(values, name, value)
             elif "@" not in name:
@@ -70,6 +111,10 @@ class RowPlan:
     def key(self, given: Mapping[str, Any]) -> str | None:
         """The primary key among named values, or None."""
         return guid_or_none(given.get(self.table.primary_id))
+
+
+def _kept_elsewhere(_value: Any) -> None:
+    return None
 
 
 def plan_of(table: Table) -> RowPlan:
@@ -106,9 +151,10 @@ def _full_name(whole: int, first: int, last: int) -> Compute:
 
 def _composite(whole: int, places: list[int]) -> Compute:
     line1, line2, line3, city, state, postal, country = places
+    parts = itemgetter(*places)
 
     def compute(values: list[Any]) -> None:
-        if not any(values[place] for place in places):
+        if not any(parts(values)):
             values[whole] = None
             return
         region = " ".join(part for part in (values[state], values[postal]) if part)

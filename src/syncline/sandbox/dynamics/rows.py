@@ -1,7 +1,7 @@
 """The rows: one SQLite table per Dataverse table, one version counter for the environment, tombstones.
 
 Lives here: every SQL statement that writes, and the plain reads. A row is its version (the rowid, so a tracked read
-is one range scan), its id, its modification time and a JSON array of the other values by column ordinal.
+is one range scan), its id, its modification time and the other values, each in the SQL column of its ordinal.
 Never here: validation, wire shapes, or which rows a request may see.
 """
 
@@ -13,6 +13,8 @@ import re
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import lru_cache
+from operator import itemgetter
 from typing import Any, NamedTuple
 
 from .tables import Column, Key, Schema, Table
@@ -24,12 +26,9 @@ _NAME = re.compile(r"[a-z][a-z0-9_]*\Z")
 _FIRST_VERSION = 1_000_000
 _CHUNK = 500
 
-encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode
-decode = json.JSONDecoder().decode
-
 
 class Row(NamedTuple):
-    """One stored row. `values` is indexed by column ordinal and as long as the table is wide."""
+    """One stored row. `values` is indexed by column ordinal and as long as the table is wide; booleans are 0 and 1."""
 
     version: int
     id: str
@@ -69,7 +68,7 @@ def column_sql(table: Table, column: Column, *, alias: str = "") -> str:
         return f"{prefix}modified"
     if column.name == "versionnumber":
         return f"{prefix}version"
-    return f"json_extract({prefix}body,'$[{column.ordinal}]')"
+    return f"{prefix}c{column.ordinal}"
 
 
 def rows_table(table: Table) -> str:
@@ -94,7 +93,7 @@ class Rows:
         if self.fresh:
             self._create_all()
         else:
-            self.schema = Schema.from_plain(decode(self._meta("schema")))
+            self.schema = Schema.from_plain(json.loads(self._meta("schema")))
             self.version = self._newest_version()
 
     def __repr__(self) -> str:
@@ -146,15 +145,15 @@ class Rows:
 
     def save_schema(self) -> None:
         """Keeps the schema and the version counter in the database, for the next process that opens the file."""
-        self._set_meta("schema", encode(self.schema.to_plain()))
+        self._set_meta("schema", json.dumps(self.schema.to_plain()))
         self._set_meta("version", str(self.version))
 
     def create_table(self, table: Table) -> None:
         """Makes room for a table's rows and its keys."""
         name = rows_table(table)
+        places = "".join(f", c{place}" for place in range(table.width))
         self._db.execute(
-            f"CREATE TABLE {name} (version INTEGER PRIMARY KEY, id TEXT NOT NULL, modified TEXT NOT NULL,"
-            " body TEXT NOT NULL)"
+            f"CREATE TABLE {name} (version INTEGER PRIMARY KEY, id TEXT NOT NULL, modified TEXT NOT NULL{places})"
         )
         self._db.execute(f"CREATE UNIQUE INDEX {name}_id ON {name} (id)")
         self._db.execute(f"CREATE INDEX {name}_modified ON {name} (modified, id)")
@@ -164,6 +163,13 @@ class Rows:
                 self._db.execute(f"CREATE INDEX {name}_by_{_sql_name(column.name)} ON {name} ({place})")
         for key in table.keys.values():
             self.create_key(table, key)
+
+    def widen(self, table: Table) -> None:
+        """Makes room for the values of columns that were added; rows that exist have none."""
+        name = rows_table(table)
+        (there,) = self._db.execute("SELECT count(*) FROM pragma_table_info(?)", (name,)).fetchone()
+        for place in range(there - 3, table.width):
+            self._db.execute(f"ALTER TABLE {name} ADD COLUMN c{place}")
 
     def drop_table(self, table: Table) -> None:
         """Removes a table's rows and tombstones."""
@@ -210,39 +216,33 @@ class Rows:
     def get(self, table: Table, row_id: str) -> Row | None:
         """The row of that id, or None."""
         found = self._db.execute(
-            f"SELECT version, id, modified, body FROM {rows_table(table)} WHERE id = ?",
+            f"SELECT * FROM {rows_table(table)} WHERE id = ?",
             (row_id,),
         ).fetchone()
-        return _row(found, table.width) if found else None
+        return _row(found) if found else None
 
     def by_key(self, table: Table, key: Key, values: Sequence[Any]) -> Row | None:
         """The row that carries these alternate key values (in the key's column order), or None."""
         test = " AND ".join(f"{column_sql(table, table.columns[name])} = ? COLLATE NOCASE" for name in key.columns)
         found = self._db.execute(
-            f"SELECT version, id, modified, body FROM {rows_table(table)} WHERE {test}",
+            f"SELECT * FROM {rows_table(table)} WHERE {test}",
             tuple(values),
         ).fetchone()
-        return _row(found, table.width) if found else None
+        return _row(found) if found else None
 
     def insert(self, table: Table, row_id: str, values: list[Any], modified: str) -> int:
         """Adds a row and returns its version. Raises DuplicateKeyError, or sqlite3.IntegrityError if the id exists."""
         version = self.next_version()
         with self._naming_keys(table):
             self._db.execute(
-                f"INSERT INTO {rows_table(table)} (version, id, modified, body) VALUES (?, ?, ?, ?)",
-                (version, row_id, modified, encode(values)),
+                _insertion(rows_table(table), tuple(range(len(values)))), (version, row_id, modified, *values)
             )
         return version
 
     def replace(self, table: Table, row_id: str, values: list[Any], modified: str) -> int:
         """Gives an existing row new values and a new version, which it returns. Raises DuplicateKeyError."""
-        version = self.next_version()
-        with self._naming_keys(table):
-            self._db.execute(
-                f"UPDATE {rows_table(table)} SET version = ?, modified = ?, body = ? WHERE id = ?",
-                (version, modified, encode(values), row_id),
-            )
-        return version
+        self.put_many(table, [(row_id, modified, values)])
+        return self.version
 
     def delete(self, table: Table, row_id: str, at: str) -> bool:
         """Removes a row and leaves a tombstone. False if there was none."""
@@ -273,32 +273,42 @@ class Rows:
         for start in range(0, len(ids), _CHUNK):
             chunk = ids[start : start + _CHUNK]
             marks = ",".join("?" * len(chunk))
-            statement = f"SELECT version, id, modified, body FROM {rows_table(table)} WHERE id IN ({marks})"
+            statement = f"SELECT * FROM {rows_table(table)} WHERE id IN ({marks})"
             for raw in self._db.execute(statement, chunk):
-                found[raw[1]] = _row(raw, table.width)
+                found[raw[1]] = _row(raw)
         return found
+
+    def add_many(self, table: Table, rows: Sequence[tuple[str, str, list[Any]]]) -> None:
+        """Inserts many new rows of (id, modified, values); like `put_many`, and faster where values are missing."""
+        width, step = table.width, self.next_version
+        places = [place for place in range(width) if any(row[2][place] is not None for row in rows)]
+        pick = itemgetter(*places) if len(places) > 1 else tuple
+        if len(places) < 2:
+            places = list(range(width))
+        with self._naming_keys(table):
+            self._db.executemany(
+                _insertion(rows_table(table), tuple(places)),
+                ((step(), row_id, modified, *pick(values)) for row_id, modified, values in rows),
+            )
 
     def put_many(self, table: Table, rows: Iterable[tuple[str, str, list[Any]]]) -> None:
         """Inserts or replaces many rows of (id, modified, values), each with a version of its own."""
-        name = rows_table(table)
+        name, step = rows_table(table), self.next_version
         with self._naming_keys(table):
             self._db.executemany(
-                f"INSERT INTO {name} (version, id, modified, body) VALUES (?, ?, ?, ?)"
-                " ON CONFLICT (id) DO UPDATE SET version = excluded.version, modified = excluded.modified,"
-                " body = excluded.body",
-                ((self.next_version(), row_id, modified, encode(values)) for row_id, modified, values in rows),
+                _insertion(name, tuple(range(table.width)), replacing=True),
+                ((step(), row_id, modified, *values) for row_id, modified, values in rows),
             )
 
     def select(
         self, table: Table, where: str, parameters: Sequence[Any], *, order: str = "id", limit: int | None = None
     ) -> list[Row]:
         """Rows for a condition written by `filter_sql`, ordered by SQL expressions, at most `limit`."""
-        statement = f"SELECT version, id, modified, body FROM {rows_table(table)} AS r"
+        statement = f"SELECT * FROM {rows_table(table)} AS r"
         statement += f" WHERE {where or '1'} ORDER BY {order}"
         if limit is not None:
             statement += f" LIMIT {int(limit)}"
-        width = table.width
-        return [_row(raw, width) for raw in self._db.execute(statement, tuple(parameters))]
+        return [_row(raw) for raw in self._db.execute(statement, tuple(parameters))]
 
     def order_values(self, table: Table, expressions: Sequence[str], row_id: str) -> list[Any]:
         """The values a row is ordered by, as the database sees them."""
@@ -320,12 +330,10 @@ class Rows:
     def after(self, table: Table, version: int, upto: int, limit: int) -> list[Row]:
         """Rows whose version lies in (version, upto], by version."""
         found = self._db.execute(
-            f"SELECT version, id, modified, body FROM {rows_table(table)}"
-            " WHERE version > ? AND version <= ? ORDER BY version LIMIT ?",
+            f"SELECT * FROM {rows_table(table)} WHERE version > ? AND version <= ? ORDER BY version LIMIT ?",
             (version, upto, limit),
         )
-        width = table.width
-        return [_row(raw, width) for raw in found]
+        return [_row(raw) for raw in found]
 
     def deleted_after(self, table: Table, version: int, upto: int, limit: int) -> list[Tombstone]:
         """Tombstones whose version lies in (version, upto], by version."""
@@ -355,20 +363,25 @@ class Rows:
     def rewrite(self, table: Table, ordinal: int, change: Callable[[Any], Any]) -> None:
         """Changes one stored value of every row without touching versions, as a schema change does."""
         name = rows_table(table)
-        for version, body in self._db.execute(f"SELECT version, body FROM {name}").fetchall():
-            values = decode(body)
-            if ordinal < len(values):
-                values[ordinal] = change(values[ordinal])
-                self._db.execute(f"UPDATE {name} SET body = ? WHERE version = ?", (encode(values), version))
+        for version, value in self._db.execute(f"SELECT version, c{ordinal} FROM {name}").fetchall():
+            self._db.execute(f"UPDATE {name} SET c{ordinal} = ? WHERE version = ?", (change(value), version))
+
+
+@lru_cache(maxsize=256)
+def _insertion(name: str, ordinals: tuple[int, ...], *, replacing: bool = False) -> str:
+    places = [f"c{place}" for place in ordinals]
+    columns = ", ".join(["version", "id", "modified", *places])
+    marks = ", ".join("?" * (len(places) + 3))
+    statement = f"INSERT INTO {name} ({columns}) VALUES ({marks})"
+    if not replacing:
+        return statement
+    changes = ", ".join(f"{column} = excluded.{column}" for column in ["version", "modified", *places])
+    return f"{statement} ON CONFLICT (id) DO UPDATE SET {changes}"
 
 
 def _key_index(table: Table, key: Key) -> str:
     return f"key_{_sql_name(table.name)}_{_sql_name(key.name.lower())}"
 
 
-def _row(raw: tuple[int, str, str, str], width: int) -> Row:
-    values = decode(raw[3])
-    missing = width - len(values)
-    if missing > 0:
-        values.extend([None] * missing)
-    return Row(raw[0], raw[1], raw[2], values)
+def _row(raw: tuple[Any, ...]) -> Row:
+    return Row(raw[0], raw[1], raw[2], list(raw[3:]))

@@ -82,7 +82,7 @@ def _by_key(environment: Environment, table: Table, keys: dict[str, Literal], te
         if isinstance(literal.value, str) and _UNUSABLE.search(literal.value):
             raise DataverseError(400, "", "A potentially dangerous Request.Path value was detected from the client.")
         if column is not None:
-            values[column.name] = coercer(table, column)(literal.value)
+            values[column.name] = None if literal.value is None else coercer(table, column)(literal.value)
     row = environment.rows.by_key(table, key, [values[name] for name in key.columns])
     return Target(table=table, row_id=row.id if row else None, key=key, key_values=values, key_text=text, row=row)
 

@@ -3,8 +3,8 @@
 Lives here: the conversion and validation of one value of one column, with Dataverse's error texts.
 Never here: whole rows (see `writing`, `projection`) or conditions (see `filter_sql`).
 
-Storage form: JSON scalars. Dates are `YYYY-MM-DD`, moments `YYYY-MM-DDTHH:MM:SSZ`, ids lower case, decimals and
-money fixed-point text, multi-selects the numbers joined by commas.
+Storage form: what SQLite keeps. Booleans are 0 and 1, dates are `YYYY-MM-DD`, moments `YYYY-MM-DDTHH:MM:SSZ`, ids lower
+case, decimals and money fixed-point text, multi-selects the numbers joined by commas.
 """
 
 from __future__ import annotations
@@ -90,22 +90,20 @@ def _out_of_range(table: Table, column: Column) -> DataverseError:
 
 
 def coercer(table: Table, column: Column) -> Coerce:
-    """A function from a wire value to its storage form. It raises DataverseError; None stays None."""
-    make = _MAKERS[column.type]
-    convert = make(table, column)
-
-    def coerce(value: Any) -> Any:
-        return None if value is None else convert(value)
-
-    return coerce
+    """A function from a wire value, never None, to its storage form. It raises DataverseError."""
+    return _MAKERS[column.type](table, column)
 
 
 def _text(table: Table, column: Column) -> Coerce:
     limit = column.max_length or 1_000_000_000
 
+    safe = limit // 2
+
     def convert(value: Any) -> str:
         if not isinstance(value, str):
             raise _mismatch(table, column, value)
+        if len(value) <= safe:
+            return value
         # SQL Server counts UTF-16 code units, so a character outside the basic plane counts twice.
         if len(value) > limit or (
             len(value) * 2 > limit and len(value.encode("utf-16-le", "surrogatepass")) // 2 > limit
@@ -190,10 +188,12 @@ def _bad_option(table: Table, column: Column, value: Any) -> DataverseError:
 
 
 def _option(table: Table, column: Column) -> Coerce:
+    known = frozenset(option.value for option in column.options)
+
     def convert(value: Any) -> int:
         if isinstance(value, bool) or not isinstance(value, int):
             raise _mismatch(table, column, value)
-        if all(option.value != value for option in column.options):
+        if value not in known:
             raise _bad_option(table, column, value)
         return value
 
@@ -201,6 +201,8 @@ def _option(table: Table, column: Column) -> Coerce:
 
 
 def _options(table: Table, column: Column) -> Coerce:
+    known = frozenset(option.value for option in column.options)
+
     def convert(value: Any) -> str | None:
         if not isinstance(value, str):
             raise _mismatch(table, column, value)
@@ -208,7 +210,6 @@ def _options(table: Table, column: Column) -> Coerce:
         if not all(re.fullmatch(r"-?[0-9]{1,10}", part) for part in parts):
             raise _mismatch(table, column, value)
         chosen = sorted({int(part) for part in parts})
-        known = {option.value for option in column.options}
         for number in chosen:
             if number not in known:
                 raise _bad_option(table, column, number)
@@ -315,6 +316,13 @@ def _render_fixed_point(stored: Any) -> Any:
     return None if stored is None else decimal_mark(stored)
 
 
+def _render_boolean(stored: Any) -> Any:
+    return None if stored is None else bool(stored)
+
+
+_RENDERERS = {"Decimal": _render_fixed_point, "Money": _render_fixed_point, "Boolean": _render_boolean}
+
+
 def renderer(column: Column) -> Callable[[Any], Any] | None:
     """A function from storage form to the value the JSON writer takes, or None where they are the same."""
-    return _render_fixed_point if column.type in {"Decimal", "Money"} else None
+    return _RENDERERS.get(column.type)
