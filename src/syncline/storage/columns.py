@@ -95,7 +95,6 @@ def position_to_json(position: ReadPosition) -> str:
             "pass_seq": position.pass_seq,
             "first": position.first,
             "resync": position.resync,
-            "columns": position.columns,
             "read_at": None if position.read_at is None else position.read_at.isoformat(),
         }
     )
@@ -112,7 +111,6 @@ def position_from_json(text: str) -> ReadPosition:
         pass_seq=stored["pass_seq"],
         first=stored["first"],
         resync=stored["resync"],
-        columns=tuple(stored["columns"]),
         read_at=_moment(stored["read_at"]),
     )
 

@@ -16,7 +16,6 @@ __all__ = ["add_sample", "close_gate", "gate", "samples"]
 
 _MICROSECOND: Final = timedelta(microseconds=1)
 _DENSE: Final = timedelta(days=1) // _MICROSECOND
-_THINNED_TO: Final = timedelta(minutes=10) // _MICROSECOND
 #: Thinned samples are dropped after this; enough to compare a day with the same day of the week before.
 _KEPT: Final = timedelta(days=8) // _MICROSECOND
 
@@ -37,7 +36,7 @@ def add_sample(tx: Transaction, workflow: str, sample: Sample) -> None:
     workflow_id = tx.workflow_id(workflow)
     tx.session.run("add_sample", (workflow_id, as_microseconds(sample.at), sample.size, sample.written))
     tx.session.run("drop_samples", (workflow_id, tx.now - _KEPT))
-    tx.session.run("thin_samples", (workflow_id, tx.now - _DENSE, _THINNED_TO))
+    tx.session.run("thin_samples", (workflow_id, tx.now - _DENSE))
 
 
 def samples(tx: Transaction, workflow: str, since: datetime) -> list[Sample]:

@@ -45,7 +45,9 @@ def settle(tx: Transaction, held: Held, settlements: Sequence[Settlement]) -> Se
     for settlement in settlements:
         if settlement.settling is Settling.DEAD and settlement.reason is None:
             raise ValueError(f"{settlement.item.key} cannot become a dead letter without a reason")
-    chosen = {settlement.item.id: settlement for settlement in reversed(settlements)}
+    chosen: dict[int, Settlement] = {}
+    for settlement in settlements:
+        chosen.setdefault(settlement.item.id, settlement)
     followed = _with_waiting(tx, list(chosen))
     ended: list[Settlement] = []
     others: list[Settlement] = []

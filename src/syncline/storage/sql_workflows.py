@@ -228,4 +228,4 @@ def extend(tx: Transaction, grant: Grant, ttl: timedelta) -> Grant:
 
 def progress(tx: Transaction, grant: Grant) -> None:
     """See `Storage.progress`."""
-    tx.session.run("set_crashes", (0, tx.hold(grant).workflow_id))
+    tx.session.run("forget_crashes", (tx.hold(grant).workflow_id,))

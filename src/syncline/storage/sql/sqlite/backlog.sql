@@ -119,7 +119,7 @@ WHERE id IN (
 SELECT MIN(available_at) FROM items WHERE table_id = ? AND state = 1;
 
 -- name: ready_items
--- The rows of a table and lane that wait longest, behind place ?3.
+-- The rows of a table and lane that wait longest, behind a place.
 SELECT id, key, seq, op, first, refresh, ambiguous, attempts, crashes, queued_at, checksum, payload
 FROM items
 WHERE table_id = ? AND lane = ? AND state = 0 AND suspect = 0 AND id > ?
@@ -229,10 +229,10 @@ SELECT table_id, op, lane, COUNT(*) FROM items WHERE epoch = ? AND state = 2 GRO
 SELECT i.id FROM items i JOIN waiting w ON w.item_id = i.id WHERE i.epoch = ? AND i.state = 2;
 
 -- name: return_sent_after_crash
--- Their owner vanished while these were being sent. ?1 is the number of crashes that makes a suspect.
+-- Their owner vanished while these were being sent. The first parameter is how many crashes make a suspect.
 UPDATE items
-SET state = 0, epoch = NULL, sending = 0, ambiguous = 1, crashes = crashes + 1, suspect = crashes + 1 >= ?1
-WHERE epoch = ?2 AND state = 2 AND sending = 1;
+SET state = 0, epoch = NULL, sending = 0, ambiguous = 1, crashes = crashes + 1, suspect = crashes + 1 >= ?
+WHERE epoch = ? AND state = 2 AND sending = 1;
 
 -- name: return_unsent
 UPDATE items SET state = 0, epoch = NULL, attempts = attempts - 1 WHERE epoch = ? AND state = 2 AND sending = 0;

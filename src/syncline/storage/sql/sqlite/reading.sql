@@ -29,10 +29,10 @@ DELETE FROM seen WHERE table_id = ?;
 
 -- name: unseen
 SELECT l.key FROM ledger l
-WHERE l.table_id = ?1
-    AND NOT EXISTS (SELECT 1 FROM seen s WHERE s.table_id = ?1 AND s.key = l.key)
-    AND NOT EXISTS (SELECT 1 FROM items i WHERE i.table_id = ?1 AND i.key = l.key)
-ORDER BY l.key LIMIT ?2;
+WHERE l.table_id = ?
+    AND NOT EXISTS (SELECT 1 FROM seen s WHERE s.table_id = l.table_id AND s.key = l.key)
+    AND NOT EXISTS (SELECT 1 FROM items i WHERE i.table_id = l.table_id AND i.key = l.key)
+ORDER BY l.key LIMIT ?;
 
 -- name: ledger_among
 SELECT key, fingerprint FROM ledger WHERE table_id = ? AND key IN (?*);

@@ -33,8 +33,8 @@ UPDATE workflows SET definition = ? WHERE id = ?;
 -- name: want_stop
 UPDATE workflows SET wanted = 0 WHERE id = ?;
 
--- name: set_crashes
-UPDATE workflows SET crashes = ? WHERE id = ? AND crashes <> ?1;
+-- name: forget_crashes
+UPDATE workflows SET crashes = 0 WHERE id = ? AND crashes <> 0;
 
 -- name: add_crash
 UPDATE workflows SET crashes = crashes + 1 WHERE id = ?;
@@ -76,11 +76,13 @@ ON CONFLICT (workflow_id, at) DO UPDATE SET size = excluded.size, written = excl
 DELETE FROM samples WHERE workflow_id = ? AND at < ?;
 
 -- name: thin_samples
--- Of those older than ?2 only the first of each ?3 microseconds stays.
+-- Of the old ones only the first of each ten minutes stays.
 DELETE FROM samples
-WHERE workflow_id = ?1 AND at < ?2 AND EXISTS (
+WHERE workflow_id = ? AND at < ? AND EXISTS (
     SELECT 1 FROM samples earlier
-    WHERE earlier.workflow_id = ?1 AND earlier.at < samples.at AND earlier.at >= samples.at / ?3 * ?3
+    WHERE earlier.workflow_id = samples.workflow_id
+        AND earlier.at < samples.at
+        AND earlier.at >= samples.at / 600000000 * 600000000
 );
 
 -- name: samples

@@ -1,0 +1,30 @@
+"""What every storage must do, as checks that any test runner can call.
+
+What lives here: the list of the checks. Each is a function that takes a `Subject` with an empty storage, and fails with
+an AssertionError; its docstring is the promise. A host that brings its own storage runs them like this:
+
+    @pytest.mark.parametrize("check", STORAGE_CHECKS, ids=lambda check: check.__name__)
+    def test_storage(check):
+        with my_storage() as storage:
+            check(Subject(storage=storage, advance=storage.set_time_offset))
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final, TypeAlias
+
+from syncline.testing.storage_checks import grants, leasing, letters, putting, reading, settling, workflows
+from syncline.testing.storage_checks.subject import Subject
+
+__all__ = ["STORAGE_CHECKS", "Check", "Subject"]
+
+Check: TypeAlias = Callable[[Subject], None]
+
+#: Every check, in the order of the contract.
+STORAGE_CHECKS: Final[tuple[Check, ...]] = tuple(
+    check
+    for room in (workflows, grants, putting, leasing, settling, reading, letters)
+    for name, check in vars(room).items()
+    if callable(check) and name.startswith("check_")
+)
