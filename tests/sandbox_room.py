@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import ssl
 from types import TracebackType
 from typing import Any
 
@@ -32,8 +34,6 @@ class Stranger:
         self.root = (sandbox.campaign_https_url if https else sandbox.campaign_url) + "/campaign/"
         verify: Any = False
         if https:
-            import ssl
-
             verify = ssl.create_default_context(cafile=sandbox.ca_file)
         self.http = httpx.Client(verify=verify, timeout=30, trust_env=False)
         self._ims = sandbox.ims_https_url if https else sandbox.ims_url
@@ -56,7 +56,9 @@ class Stranger:
         self.http.close()
 
     def send(self, method: str, path: str, **options: Any) -> httpx.Response:
-        """One request; `path` is under `/campaign/` or a whole address out of an answer."""
+        """One request; `path` is under `/campaign/` or a whole address out of an answer. JSON is sent as ASCII."""
+        if "json" in options:
+            options["content"] = json.dumps(options.pop("json"))
         return self.http.request(method, path if "://" in path else self.root + path, **options)
 
     def get(self, path: str, **parameters: str) -> Any:

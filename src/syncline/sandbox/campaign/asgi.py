@@ -42,6 +42,9 @@ _ENDPOINTS = {
 }
 
 
+_GONE_IN_V8 = frozenset({"orgUnitBase"})
+
+
 class CampaignSandbox:
     """Adobe Campaign Standard's REST API over one SQLite database, for the organisation `contoso`.
 
@@ -152,6 +155,8 @@ class CampaignSandbox:
 
     def _exposed_resource(self, endpoint: str, name: str) -> Resource:
         resource = self.engine.resources.get(name)
+        if self.settings.v8 and name in _GONE_IN_V8:
+            raise unsupported(f"{endpoint}/{name}")
         if resource is None or resource.exposure not in _ENDPOINTS[endpoint]:
             raise unknown_document(name[:1].upper() + name[1:], name)
         return resource
@@ -257,6 +262,8 @@ class CampaignSandbox:
         if field is None or field.kind != "collection" or (field.extended and not extended):
             raise unsupported(request.path)
         number, body = self.engine.identify(resource, rest[0])
+        if field.target not in self.engine.resources:
+            return 200, {"content": [], "serverSidePagination": True}
         target = self.engine.resources[field.target]
         inner = f"{root}{rest[0]}/{field.name}/"
         if len(rest) > 2:

@@ -256,9 +256,9 @@ class Commands:
 
     def _field(self, described: Arguments) -> Field:
         field = Field(**{**described, "values": tuple(tuple(one) for one in described.get("values", ()))})
-        if field.kind not in SCALARS and field.kind not in ("link", "collection"):
+        if field.kind not in SCALARS and field.kind != "link":
             raise ValueError(f"no kind of field is called {field.kind!r}")
-        if field.kind in ("link", "collection"):
+        if field.kind == "link":
             self._resource(field.target)
         return field
 

@@ -24,7 +24,7 @@ CONTACT = "An error has occurred - please contact your administrator."
 _PREFIX = f"RST-360011 {CONTACT}"
 
 
-class EngineError(Exception):
+class EngineError(ValueError):
     """The engine refuses a request. `text` is Campaign Standard's, `v8` what version 8 says instead."""
 
     def __init__(self, status: int, text: str, *, v8: str = CONTACT, v8_status: int = 0) -> None:

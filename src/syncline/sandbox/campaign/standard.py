@@ -118,6 +118,7 @@ def _profile() -> Resource:
         _postal_address(),
         Field(name="preferredLanguage", kind="enumeration", label="Language", values=_LANGUAGE, blank="none"),
         _string("salutation", 20, label="Title"),
+        Field(name="subscriptions", kind="collection", label="Subscriptions", target="serviceSubscription"),
         _string("thumbnail", 255, label="Thumbnail", blank="/nl/img/thumbnails/defaultProfil.png"),
         Field(name="timeZone", kind="enumeration", label="Time zone", values=_TIME_ZONE, blank="none"),
         _string("title", 255, label="Label", read_only=True, computed=True),

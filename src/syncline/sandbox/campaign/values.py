@@ -23,12 +23,11 @@ _LONG = 2**31
 
 def stamp_text(moment: datetime) -> str:
     """A moment as Campaign prints it: `2019-09-25 23:20:35.000Z`."""
-    moment = moment.astimezone(UTC)
-    return f"{moment:%Y-%m-%d %H:%M:%S}.{moment.microsecond // 1000:03d}Z"
+    return now_text(moment.astimezone(UTC))
 
 
 def now_text(now: datetime) -> str:
-    """`stamp_text` for a moment that is in UTC already; the year is never before 1000."""
+    """`stamp_text` for a moment that is in UTC already."""
     return f"{now.isoformat(' ', 'milliseconds')[:23]}Z"
 
 
@@ -158,9 +157,9 @@ def _datetime(field: Field, value: Any, _: Settings) -> str:
         return ""
     try:
         moment = datetime.fromisoformat(value)
-    except (TypeError, ValueError):
+        return stamp_text(moment if moment.tzinfo else moment.replace(tzinfo=UTC))
+    except (TypeError, ValueError, OverflowError):
         raise invalid_value(field.name, "a date and time in ISO form was expected") from None
-    return stamp_text(moment if moment.tzinfo else moment.replace(tzinfo=UTC))
 
 
 def _collection(field: Field, _value: Any, _: Settings) -> None:
