@@ -1,0 +1,371 @@
+"""Microsoft Dynamics 365 over the Dataverse Web API.
+
+What lives here: `Dataverse`, its requests and nothing of their meaning: codes are read in `verdicts`, pages in `pages`,
+schemas in `metadata`, sign-in in `authentication`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from syncline.clock import Clock, SystemClock
+from syncline.connectors.base import DynamicsConnector, Gate
+from syncline.connectors.dynamics import metadata, odata
+from syncline.connectors.dynamics.authentication import (
+    ClientCertificate,
+    ClientSecret,
+    Credential,
+    fetch_token,
+    given_token,
+    principal_of,
+)
+from syncline.connectors.dynamics.metadata import Lookup, TableHead
+from syncline.connectors.dynamics.pages import Progress, read_page, row_of
+from syncline.connectors.dynamics.verdicts import Meaning, Question, judge, verdict_of
+from syncline.connectors.http import (
+    HttpClient,
+    OAuthTokenSource,
+    Response,
+    ThrottleGate,
+    TokenSource,
+    TrustedOrigins,
+    trusted_url,
+)
+from syncline.errors import (
+    CursorLostError,
+    DefinitionError,
+    ProtocolError,
+    SchemaChangedError,
+    UnavailableError,
+    UntrustedUrlError,
+)
+from syncline.records import Change, Page, ReadRequest, ReadStage, Values
+from syncline.retries import Retries
+from syncline.schemas import TableSchema
+
+__all__ = ["Dataverse"]
+
+_API = "api/data/v9.2"
+#: Dataverse's largest page, and its default.
+_PAGE = 5_000
+#: Ids in one filter: about five kilobytes of address.
+_IDS = 100
+_HEADERS = {"Accept": "application/json", "OData-MaxVersion": "4.0", "OData-Version": "4.0", "If-None-Match": "null"}
+
+
+class Dataverse(DynamicsConnector):
+    """One Dynamics 365 environment.
+
+    `url` is the environment's address, such as `https://contoso.crm.dynamics.com`; it is the only place where data and
+    tokens are sent to, besides `authority_url` for the sign-in. `credential` is a `ClientSecret`, a
+    `ClientCertificate`, or any object with azure-identity's `get_token`. `page_size` is 1 to 5,000 rows; a read under
+    way does not survive its change. `label_language` is the LCID of option labels. `timeout` bounds each request, in
+    seconds. `transport` is an `httpx.BaseTransport` of the host's own, for a proxy. `allow_loopback_http` is for the
+    sandbox.
+
+    Thread-safe; nothing is sent before the first call. Raises `DefinitionError` for an unusable address.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        credential: Credential,
+        *,
+        authority_url: str = "https://login.microsoftonline.com",
+        page_size: int = _PAGE,
+        label_language: int = 1033,
+        timeout: float = 20.0,
+        connections: int = 32,
+        ca_file: str | None = None,
+        allow_loopback_http: bool = False,
+        transport: object | None = None,
+        clock: Clock | None = None,
+    ) -> None:
+        if not 1 <= page_size <= _PAGE:
+            raise DefinitionError("A page of Dataverse has 1 to 5,000 rows.", path="page_size")
+        self._clock = clock or SystemClock()
+        self._page_size = page_size
+        self._language = label_language
+        home = TrustedOrigins.of(url, allow_loopback_http=allow_loopback_http).base
+        if home.path.strip("/") not in {"", _API}:
+            raise DefinitionError("Give the environment's address without a path.", path="url")
+        self._origin = home.origin
+        principal = principal_of(credential)
+        self._gate = ThrottleGate(f"Dynamics {principal} at {home.origin.authority}", self._clock)
+        self._sign_in_gate = ThrottleGate(f"Entra ID {principal}", self._clock)
+        self._retries = Retries(self._clock)
+        self._progress = Progress()
+        self._heads: dict[str, TableHead] = {}
+        self._parallelism: int | None = None
+        more: dict[str, Any] = {
+            "clock": self._clock,
+            "timeout": timeout,
+            "ca_file": ca_file,
+            "allow_loopback_http": allow_loopback_http,
+            "transport": transport,
+        }
+        self._sign_in = HttpClient(authority_url, gate=self._sign_in_gate, connections=2, **more)
+        self._http = HttpClient(
+            f"{home.origin}/{_API}",
+            gate=self._gate,
+            auth=self._tokens(credential),
+            headers=_HEADERS,
+            connections=connections,
+            **more,
+        )
+
+    def __repr__(self) -> str:
+        return f"<Dataverse {self._origin}: {self._gate!r}>"
+
+    def _tokens(self, credential: Credential) -> TokenSource:
+        scope = f"{self._origin}/.default"
+        if isinstance(credential, ClientSecret | ClientCertificate):
+            mine = credential
+            return OAuthTokenSource(lambda: fetch_token(self._sign_in, mine, scope, self._clock), self._clock)
+        theirs = credential
+        if not callable(getattr(theirs, "get_token", None)):
+            raise DefinitionError(
+                "A credential is a ClientSecret, a ClientCertificate, or has get_token().", path="credential"
+            )
+        return OAuthTokenSource(lambda: given_token(theirs, scope, self._clock), self._clock)
+
+    # -- what it is ---------------------------------------------------------------------------------------------------
+
+    @property
+    def name(self) -> str:
+        return f"Dynamics 365 at {self._origin.authority}"
+
+    @property
+    def identity(self) -> str:
+        """The environment's host: a copy of it has another, and its links are not ours."""
+        return f"dynamics:{self._origin.authority}"
+
+    @property
+    def gates(self) -> Sequence[Gate]:
+        """Two: Dataverse throttles per user, Entra ID throttles sign-ins."""
+        return (self._gate, self._sign_in_gate)
+
+    @property
+    def clock_offset(self) -> float | None:
+        return self._http.clock_offset
+
+    @property
+    def recommended_parallelism(self) -> int | None:
+        """The last `x-ms-dop-hint`; None before `check_access` or another answer told it."""
+        return self._parallelism
+
+    def close(self) -> None:
+        self._http.close()
+        self._sign_in.close()
+        self._heads.clear()
+
+    def check_access(self) -> None:
+        """Ask Dataverse who we are: proves token, application user and address at once."""
+        content = self._get("WhoAmI", Question())
+        if not isinstance(content, dict) or odata.guid(content.get("UserId")) is None:
+            raise ProtocolError("Dynamics 365 does not say who we are.", remedy="Check the environment's address.")
+
+    # -- metadata -----------------------------------------------------------------------------------------------------
+
+    def tables(self) -> Mapping[str, str]:
+        """Every table whose changes are tracked, or could be once 'Track changes' is on."""
+        return metadata.read_tables(self._metadata)
+
+    def describe(self, table: str) -> TableSchema | None:
+        """The table as it is now. Costs up to ten requests: each kind of column is a query of its own."""
+        return metadata.read_schema(self._metadata, table, self._language)
+
+    def alternate_keys(self, table: str) -> Mapping[str, tuple[str, ...]]:
+        """The table's usable alternate keys: name to columns."""
+        return metadata.alternate_keys(self._metadata, table)
+
+    def lookups(self, table: str) -> Sequence[Lookup]:
+        """How each lookup of the table is written, per table it may point to."""
+        return metadata.lookups(self._metadata, table)
+
+    def count(self, table: str) -> int | None:
+        """Rows as of a snapshot of the last 24 hours (`RetrieveTotalRecordCount`); None for a table it cannot count."""
+        names = odata.expression(f'["{odata.name(table)}"]')
+        try:
+            content = self._get(f"RetrieveTotalRecordCount(EntityNames=@p)?@p={names}", Question(table=table))
+        except (ProtocolError, SchemaChangedError):
+            return None
+        found = content.get("EntityRecordCountCollection") if isinstance(content, dict) else None
+        values = found.get("Values") if isinstance(found, dict) else None
+        return values[0] if isinstance(values, list) and len(values) == 1 and type(values[0]) is int else None
+
+    def change_tracking_days(self) -> int | None:
+        """How long a position in change tracking is good, in days, as the environment is set; None if it hides it."""
+        content = self._get("organizations?$select=expirechangetrackingindays", Question(table="organization"))
+        rows = content.get("value") if isinstance(content, dict) else None
+        first = rows[0] if isinstance(rows, list) and rows else None
+        days = first.get("expirechangetrackingindays") if isinstance(first, dict) else None
+        return days if type(days) is int and days > 0 else None
+
+    # -- reading ------------------------------------------------------------------------------------------------------
+
+    def read(self, request: ReadRequest) -> Page:
+        question = Question(table=request.table, columns=request.columns, link=request.link is not None)
+        head = self._head(request.table)
+        url = self._first_page(request, head) if request.link is None else self._stored(request.link)
+        prefer = f"odata.maxpagesize={self._page_size}"
+        if request.link is None and request.stage is ReadStage.LOAD:
+            prefer = f"odata.track-changes,{prefer}"
+        content = self._get(url, question, prefer=prefer)
+        page = read_page(content, request, head.primary_id, self._http.origins)
+        self._progress.note(request, page)
+        return page
+
+    def fetch(self, table: str, columns: Sequence[str], ids: Sequence[str]) -> Mapping[str, Change]:
+        """The rows that exist, by id, in requests of 100 ids each. What is no GUID does not exist."""
+        head = self._head(table)
+        wanted = list(dict.fromkeys(found for found in map(odata.guid, ids) if found is not None))
+        asked = {odata.guid(record): record for record in ids}
+        rows = (
+            row
+            for start in range(0, len(wanted), _IDS)
+            for row in self._rows(head, tuple(columns), wanted[start : start + _IDS])
+        )
+        return {asked[row.key.id]: row for row in rows if row.key.id in asked}
+
+    def _rows(self, head: TableHead, columns: tuple[str, ...], ids: Sequence[str]) -> Iterator[Change]:
+        selected = odata.select([*columns, *([] if columns else [head.primary_id])])
+        url: str | None = f"{head.entity_set}?{selected}&$filter={odata.in_list(head.primary_id, ids)}"
+        question = Question(table=head.table, columns=columns)
+        for _ in range(len(ids) + 1):  # each page has a row at least
+            content = self._get(url or "", question, prefer=f"odata.maxpagesize={self._page_size}")
+            rows = content.get("value") if isinstance(content, dict) else None
+            if not isinstance(rows, list):
+                raise ProtocolError(f"Dynamics 365 sent something that is not a page of {head.table}.")
+            yield from (row_of(row, head.table, columns, head.primary_id) for row in rows)
+            url = content.get("@odata.nextLink")
+            if url is None:
+                return
+            trusted_url(url, self._http.origins)
+        raise ProtocolError(f"Dynamics 365 answers a question for {len(ids)} rows of {head.table} without end.")
+
+    def _first_page(self, request: ReadRequest, head: TableHead) -> str:
+        selected = odata.select(request.columns or (head.primary_id,))
+        if request.stage is ReadStage.LOAD:
+            return f"{head.entity_set}?{selected}"
+        if request.stage is not ReadStage.OVERLAP:
+            raise CursorLostError(f"There is no position to read {request.table} from.")
+        if request.since is None or not head.has_modified_on:
+            return f"{head.entity_set}?{selected}"
+        since = odata.expression(f"modifiedon ge {odata.moment(request.since)}")
+        return f"{head.entity_set}?{selected}&$filter={since}"
+
+    def _stored(self, link: str) -> str:
+        """A link out of the storage: of another environment, it is a lost position and not an attack."""
+        try:
+            return trusted_url(link, self._http.origins)
+        except UntrustedUrlError as error:
+            raise CursorLostError(
+                f"The stored position belongs to another environment than {self._origin}: {error.message}"
+            ) from None
+
+    def _head(self, table: str) -> TableHead:
+        head = self._heads.get(table)
+        if head is None:
+            content = self._metadata(metadata.head_address(odata.name(table)))
+            if content is None:
+                raise SchemaChangedError(f"Dynamics 365 has no table {table}.", table=table)
+            head = self._heads[table] = metadata.read_head(content, table)
+        return head
+
+    # -- writing ------------------------------------------------------------------------------------------------------
+
+    def create_row(self, table: str, record: str, values: Values) -> bool:
+        """Create the row with this id, and only create it: False when it exists already, which changes nothing.
+
+        Lookups are given as `<navigation>@odata.bind` (see `lookups`). The id is ours, so that the same request sent
+        again after `AmbiguousWriteError` creates nothing twice. Raises `RecordRefusedError` when Dataverse will never
+        take it, `ConflictError` when an alternate key is taken.
+        """
+        head, question = self._head(table), Question(table=table, columns=tuple(values), write=True)
+        response = self._write("PATCH", head, record, {"If-None-Match": "*"}, values)
+        if response.status in (200, 201, 204):
+            return True
+        verdict = verdict_of(response, question)
+        if verdict.code == "0x80040237" or (verdict.meaning is Meaning.CHANGED and verdict.status == 412):
+            return False
+        raise judge(verdict, question, principal=self._gate.principal)
+
+    def update_row(self, table: str, record: str, values: Values, *, etag: str | None = None) -> None:
+        """Change these columns of an existing row, only while its version is `etag` where one is given.
+
+        Raises `ConflictError` when the row is gone (it is never created again) or was changed since,
+        `RecordRefusedError` when Dataverse will never take the values, `AmbiguousWriteError` when no answer came.
+        """
+        head, question = self._head(table), Question(table=table, columns=tuple(values), write=True)
+        response = self._write("PATCH", head, record, {"If-Match": etag or "*"}, values)
+        if response.status not in (200, 204):
+            raise self._judged(response, question)
+
+    def delete_row(self, table: str, record: str, *, etag: str | None = None) -> bool:
+        """Delete a row, only while its version is `etag` where one is given; False when there was none.
+
+        Raises `ConflictError` when it was changed since.
+        """
+        head, question = self._head(table), Question(table=table, write=True)
+        headers = {"If-Match": etag} if etag else {}
+        response = self._write("DELETE", head, record, headers, ...)
+        if response.status in (200, 204):
+            return True
+        verdict = verdict_of(response, question)
+        if verdict.meaning is Meaning.NOT_FOUND:
+            return False
+        raise judge(verdict, question, principal=self._gate.principal)
+
+    def bind(self, table: str, record: str) -> str:
+        """What a lookup is set to in `<navigation>@odata.bind`."""
+        return f"/{odata.one_row(self._head(table).entity_set, record)}"
+
+    def _write(self, method: str, head: TableHead, record: str, headers: Mapping[str, str], values: object) -> Response:
+        address = odata.one_row(head.entity_set, record)
+        response = self._http.request(method, address, headers=headers, json=values, write=True)
+        self._note(response)
+        return response
+
+    # -- requests -----------------------------------------------------------------------------------------------------
+
+    def _metadata(self, address: str) -> Any:
+        """Metadata as of now, not as cached half a minute ago; None where there is no such table."""
+        question = Question()
+        try:
+            return self._get(address, question, more={"Consistency": "Strong"})
+        except SchemaChangedError:
+            return None
+
+    def _get(self, url: str, question: Question, *, prefer: str = "", more: Mapping[str, str] | None = None) -> Any:
+        headers = {**(more or {}), **({"Prefer": prefer} if prefer else {})}
+
+        unusable: list[ProtocolError] = []
+
+        def call() -> Any:
+            response = self._http.request("GET", url, headers=headers)
+            self._note(response)
+            if response.status != 200:
+                raise self._judged(response, question)
+            try:
+                return response.json()
+            except ProtocolError as error:  # a page of something in between, perhaps, and gone at the next try
+                unusable.append(error)
+                raise UnavailableError(error.message) from None
+
+        try:
+            return self._retries.run(call)
+        except UnavailableError as error:
+            raise (unusable[-1] if unusable and error.message == unusable[-1].message else error) from None
+
+    def _note(self, response: Response) -> None:
+        hint = response.headers.get("x-ms-dop-hint", "")
+        if hint.isascii() and hint.isdigit() and 0 < len(hint) < 5 and int(hint):
+            self._parallelism = int(hint)
+
+    def _judged(self, response: Response, question: Question) -> Exception:
+        verdict = verdict_of(response, question)
+        if verdict.meaning is Meaning.THROTTLED:
+            self._gate.close(None)  # a throttle that did not come as 429 closes the gate as well
+        return judge(verdict, question, principal=self._gate.principal)
