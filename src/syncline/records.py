@@ -128,8 +128,6 @@ class ReadPosition:
     first: bool = False
     #: Whether this full read must find deletions by comparing with the ledger.
     resync: bool = False
-    #: The columns the position was opened with; others mean a new full read.
-    columns: tuple[str, ...] = ()
     #: When this position was last moved or confirmed by an answer.
     read_at: datetime | None = None
 
@@ -139,6 +137,7 @@ class ReadRequest:
     """One page to fetch: the first of a stage when `link` is None, else the one the link names."""
 
     table: str
+    #: The columns to ask for. A link keeps those it was made with; what its rows lack is read again by key.
     columns: tuple[str, ...]
     stage: ReadStage
     link: str | None = field(default=None, repr=False)

@@ -17,11 +17,11 @@ LATER = NOON + timedelta(hours=1)
 
 
 def first_load() -> ReadPosition:
-    return reading.begin(columns=("lastname",), now=NOON, seq=1, first=True, resync=False)
+    return reading.begin(now=NOON, seq=1, first=True, resync=False)
 
 
 def resync() -> ReadPosition:
-    return reading.begin(columns=("lastname",), now=NOON, seq=1, first=False, resync=True)
+    return reading.begin(now=NOON, seq=1, first=False, resync=True)
 
 
 def walk(position: ReadPosition, *pages: Page) -> list[tuple[ReadStage, str | None]]:
@@ -70,8 +70,9 @@ def test_the_overlap_asks_for_everything_since_a_margin_before_the_load_began() 
     """Rows changed while the load was paging have a modification time after its start."""
     position = evolve(first_load(), stage=ReadStage.OVERLAP, delta_link="d1")
 
-    request = reading.request_for("contact", position, timedelta(minutes=5))
+    request = reading.request_for("contact", ("lastname",), position, timedelta(minutes=5))
 
+    assert request.columns == ("lastname",)
     assert request.since == NOON - timedelta(minutes=5)
     assert request.link is None
 

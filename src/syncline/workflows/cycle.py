@@ -462,7 +462,7 @@ class Cycle:
         self.tally.delayed += kinds[Settling.RETRY]
         self.tally.refused += report.refused
         self._settled_at = self._clock.monotonic()
-        self._nothing_to_lease = self._nothing_to_lease and not kinds[Settling.RELEASED]
+        self._nothing_to_lease = False  # what was released, or waited behind what was settled, is ready now
         for settlement in batch:
             if settlement.settling is Settling.DEAD:
                 self._tell_of_death(settlement)

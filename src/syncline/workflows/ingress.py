@@ -165,7 +165,7 @@ class _IngressWork(Work):
         for table, noted_in in self._storage.wanted_replays(self._workflow).items():
             if table in self._plans and noted_in < grant.generation:
                 seq = self._storage.next_read(grant)
-                position = self._full_read(table, seq, first=True, resync=table in self._positions)
+                position = self._full_read(seq, first=True, resync=table in self._positions)
                 self._positions[table] = position
                 self._storage.begin_replay(grant, table, position)
 
@@ -178,8 +178,7 @@ class _IngressWork(Work):
             if not tracked and queued >= self._settings.high_water:
                 continue
             if position is not None and position.stage is ReadStage.MISSING:
-                self._ask_for_missing(grant, table, position)
-                continue
+                return self._missing(grant, table, position)
             return self._page(grant, table, position)
         return None
 
@@ -197,18 +196,16 @@ class _IngressWork(Work):
         seq = self._storage.next_read(grant)
         if position is None:
             known = self._storage.ledger_size(self._workflow, table) > 0
-            position = self._full_read(table, seq, first=not known, resync=known)
-        request = reading.request_for(table, position, self._settings.overlap_margin)
+            position = self._full_read(seq, first=not known, resync=known)
+        request = reading.request_for(table, self._plans[table].columns, position, self._settings.overlap_margin)
         return Reading(
             fetch=partial(self._dynamics.read, request),
             keep=partial(self._keep, grant, table, position, seq, self._clock.monotonic()),
             failed=partial(self._failed, grant, table, position),
         )
 
-    def _full_read(self, table: str, seq: int, *, first: bool, resync: bool) -> ReadPosition:
-        return reading.begin(
-            columns=self._plans[table].columns, now=self._source_time(), seq=seq, first=first, resync=resync
-        )
+    def _full_read(self, seq: int, *, first: bool, resync: bool) -> ReadPosition:
+        return reading.begin(now=self._source_time(), seq=seq, first=first, resync=resync)
 
     def _source_time(self) -> datetime:
         """Now by the source's clock, as far as its answers have told it."""
@@ -220,7 +217,7 @@ class _IngressWork(Work):
             raise error
         known = self._storage.ledger_size(self._workflow, table) > 0
         first = reading.is_first(position)
-        restart = self._full_read(table, self._storage.next_read(grant), first=first, resync=known or position.resync)
+        restart = self._full_read(self._storage.next_read(grant), first=first, resync=known or position.resync)
         self._storage.commit_page(grant, PageCommit(table=table, position=restart, entries=()))
         self._positions[table] = restart
         self._tell(ResyncStarted(workflow=self._workflow, table=table, reason=error.message))
@@ -271,20 +268,29 @@ class _IngressWork(Work):
             entries.append(entry)
         return entries, refusals
 
-    def _ask_for_missing(self, grant: Grant, table: str, position: ReadPosition) -> None:
+    def _missing(self, grant: Grant, table: str, position: ReadPosition) -> Reading:
         """Queue what the ledger has and the resync never showed, to be asked for by key: only the source says gone."""
-        missing = self._storage.unseen(self._workflow, table, _MISSING_BATCH)
-        if not missing:
-            position = evolve(position, stage=ReadStage.DELTA, resync=False)
-            self._storage.end_resync(grant, table, position)
-            self._positions[table] = position
-            return
-        seq = self._storage.next_read(grant)
-        entries = [
+
+        def keep(_: object) -> int:
+            missing = self._storage.unseen(self._workflow, table, _MISSING_BATCH)
+            if missing:
+                entries = self._refreshes(table, missing, self._storage.next_read(grant))
+                page = PageCommit(table=table, position=position, entries=entries, seen=missing)
+                self._storage.commit_page(grant, page)
+            else:
+                behind = evolve(position, stage=ReadStage.DELTA, resync=False)
+                self._storage.end_resync(grant, table, behind)
+                self._positions[table] = behind
+            return len(missing)
+
+        return Reading(fetch=lambda: None, keep=keep, failed=partial(self._failed, grant, table, position))
+
+    @staticmethod
+    def _refreshes(table: str, records: Sequence[str], seq: int) -> list[Entry]:
+        return [
             Entry(key=RecordKey(table=table, id=record), seq=seq, payload=None, lane=Lane.BULK, refresh=True)
-            for record in missing
+            for record in records
         ]
-        self._storage.commit_page(grant, PageCommit(table=table, position=position, entries=entries, seen=missing))
 
     # -- writing -------------------------------------------------------------------------------------------------------
 

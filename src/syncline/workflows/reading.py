@@ -22,15 +22,15 @@ from syncline.records import Page, ReadPosition, ReadRequest, ReadStage
 __all__ = ["begin", "caught_up", "following", "is_first", "lane_of", "request_for"]
 
 
-def begin(*, columns: tuple[str, ...], now: datetime, seq: int, first: bool, resync: bool) -> ReadPosition:
+def begin(*, now: datetime, seq: int, first: bool, resync: bool) -> ReadPosition:
     """The position of a full read that has not begun. `now` should be the service's clock as far as it is known."""
-    return ReadPosition(stage=ReadStage.LOAD, started_at=now, pass_seq=seq, first=first, resync=resync, columns=columns)
+    return ReadPosition(stage=ReadStage.LOAD, started_at=now, pass_seq=seq, first=first, resync=resync)
 
 
-def request_for(table: str, position: ReadPosition, margin: timedelta) -> ReadRequest:
+def request_for(table: str, columns: tuple[str, ...], position: ReadPosition, margin: timedelta) -> ReadRequest:
     """The page to fetch next at this position. MISSING has none: it asks the ledger, not the source."""
     since = position.started_at - margin if position.stage is ReadStage.OVERLAP else None
-    return ReadRequest(table=table, columns=position.columns, stage=position.stage, link=position.link, since=since)
+    return ReadRequest(table=table, columns=columns, stage=position.stage, link=position.link, since=since)
 
 
 def following(position: ReadPosition, page: Page, now: datetime) -> ReadPosition:
