@@ -47,7 +47,7 @@ def test_all_is_there_sorted_and_true(name: str) -> None:
     """A public module lists its names, in order, without repeating one, and each of them exists."""
     module = module_named(name)
     listed = list(getattr(module, "__all__", ()))
-    assert listed, f"{name} has no __all__"
+    assert listed or name.count(".") > 2, f"{name} has no __all__"  # deeper down are the insides of a room
     assert listed == sorted(listed, key=order)
     assert len(set(listed)) == len(listed)
     assert [missing for missing in listed if not hasattr(module, missing)] == []
