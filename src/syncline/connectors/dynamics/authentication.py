@@ -14,7 +14,13 @@ from urllib.parse import urlencode
 from attrs import Attribute, field, frozen
 
 from syncline.clock import Clock
-from syncline.connectors.dynamics.certificate import ClientCertificate, assertion, check_client_id, check_tenant
+from syncline.connectors.dynamics.certificate import (
+    AUTHORITY,
+    ClientCertificate,
+    assertion,
+    check_client_id,
+    check_tenant,
+)
 from syncline.connectors.http import HttpClient, Response, Secret
 from syncline.errors import CredentialsError, DefinitionError, ProtocolError, UnavailableError
 
@@ -73,11 +79,15 @@ def _given(_instance: object, _attribute: Attribute[Secret], value: Secret) -> N
 
 @frozen
 class ClientSecret:
-    """An application of Entra ID and its client secret (the secret's value, not its id)."""
+    """An application of Entra ID and its client secret (the secret's value, not its id).
+
+    `authority_url` is the identity service; national clouds have their own.
+    """
 
     tenant: str = field(validator=check_tenant)
     client_id: str = field(validator=check_client_id)
     secret: Secret = field(converter=_secret, validator=_given)
+    authority_url: str = field(default=AUTHORITY, kw_only=True)
 
 
 Credential = ClientSecret | ClientCertificate | GivesTokens

@@ -19,7 +19,10 @@ from attrs import Attribute, field, frozen
 from syncline.connectors.http import Secret
 from syncline.errors import DefinitionError, MissingExtraError
 
-__all__ = ["ClientCertificate", "assertion", "check_client_id", "check_tenant"]
+__all__ = ["AUTHORITY", "ClientCertificate", "assertion", "check_client_id", "check_tenant"]
+
+#: The identity service of Microsoft's worldwide cloud.
+AUTHORITY = "https://login.microsoftonline.com"
 
 _TENANT = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9.-]{0,251}[A-Za-z0-9])?")
 _NO_TENANT = frozenset({"common", "consumers", "organizations"})
@@ -56,6 +59,7 @@ class ClientCertificate:
     certificate: str | Path | bytes = field(repr=False)
     password: Secret | None = field(default=None, kw_only=True)
     algorithm: str = field(default="PS256", kw_only=True)
+    authority_url: str = field(default=AUTHORITY, kw_only=True)
 
     def __attrs_post_init__(self) -> None:
         if self.algorithm not in _ALGORITHMS:

@@ -58,7 +58,7 @@ class Dataverse(DynamicsConnector):
     """One Dynamics 365 environment.
 
     `url` is the environment's address, such as `https://contoso.crm.dynamics.com`; it is the only place where data and
-    tokens are sent to, besides `authority_url` for the sign-in. `credential` is a `ClientSecret`, a
+    tokens are sent to, besides the credential's own `authority_url`. `credential` is a `ClientSecret`, a
     `ClientCertificate`, or any object with azure-identity's `get_token`. `page_size` is 1 to 5,000 rows; a read under
     way does not survive its change. `label_language` is the LCID of option labels. `timeout` bounds each request, in
     seconds. `transport` is an `httpx.BaseTransport` of the host's own, for a proxy. `allow_loopback_http` is for the
@@ -72,7 +72,6 @@ class Dataverse(DynamicsConnector):
         url: str,
         credential: Credential,
         *,
-        authority_url: str = "https://login.microsoftonline.com",
         page_size: int = _PAGE,
         label_language: int = 1033,
         timeout: float = 20.0,
@@ -98,6 +97,7 @@ class Dataverse(DynamicsConnector):
         self._progress = Progress()
         self._heads: dict[str, TableHead] = {}
         self._parallelism: int | None = None
+        self._sign_in: HttpClient | None = None
         more: dict[str, Any] = {
             "clock": self._clock,
             "timeout": timeout,
@@ -105,11 +105,10 @@ class Dataverse(DynamicsConnector):
             "allow_loopback_http": allow_loopback_http,
             "transport": transport,
         }
-        self._sign_in = HttpClient(authority_url, gate=self._sign_in_gate, connections=2, **more)
         self._http = HttpClient(
             f"{home.origin}/{_API}",
             gate=self._gate,
-            auth=self._tokens(credential),
+            auth=self._tokens(credential, more),
             headers=_HEADERS,
             connections=connections,
             **more,
@@ -118,11 +117,13 @@ class Dataverse(DynamicsConnector):
     def __repr__(self) -> str:
         return f"<Dataverse {self._origin}: {self._gate!r}>"
 
-    def _tokens(self, credential: Credential) -> TokenSource:
+    def _tokens(self, credential: Credential, more: Mapping[str, Any]) -> TokenSource:
         scope = f"{self._origin}/.default"
         if isinstance(credential, ClientSecret | ClientCertificate):
             mine = credential
-            return OAuthTokenSource(lambda: fetch_token(self._sign_in, mine, scope, self._clock), self._clock)
+            sign_in = HttpClient(mine.authority_url, gate=self._sign_in_gate, connections=2, **more)
+            self._sign_in = sign_in
+            return OAuthTokenSource(lambda: fetch_token(sign_in, mine, scope, self._clock), self._clock)
         theirs = credential
         if not callable(getattr(theirs, "get_token", None)):
             raise DefinitionError(
@@ -157,7 +158,8 @@ class Dataverse(DynamicsConnector):
 
     def close(self) -> None:
         self._http.close()
-        self._sign_in.close()
+        if self._sign_in is not None:
+            self._sign_in.close()
         self._heads.clear()
 
     def check_access(self) -> None:
