@@ -172,6 +172,8 @@ def compare(sandbox: Sandbox, fields: dict[str, str]) -> int:
 
 def wanted(contact: dict[str, Any], source: str) -> str:
     value = contact.get(source)
+    if source == "creditlimit" and value is not None:
+        value = float(value)  # Dynamics keeps money with four decimals, as text here
     return GENDERS[value] if source == "gendercode" else spelled(value)
 
 

@@ -22,7 +22,7 @@ from syncline.errors import (
     UnavailableError,
 )
 from syncline.instrumentation import Instrumentation, Notice, ResyncStarted, StateChanged, TakenOver
-from syncline.records import ReadRequest, ReadStage
+from syncline.records import ReadRequest, ReadStage, decode_values
 from syncline.state_machine import Action, WorkflowState
 from syncline.workflows.base import CycleReport
 from syncline.workflows.cycle import CycleEnd
@@ -490,6 +490,28 @@ def test_one_bad_record_is_set_aside_and_the_rest_arrives(stage: Stage) -> None:
     (letter,) = stage.workflow.dead_letters
     assert (letter.key.id, letter.field) == (bad, "gender")
     assert len(stage.campaign.records) == 29
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["x" * 10_000_000, "half \ud83d of a pair", "zero \x00 byte", "y" * 51],
+    ids=["ten megabytes", "lone surrogate", "NUL", "too long"],
+)
+@pytest.mark.parametrize("known", [True, False], ids=["at the target already", "new"])
+def test_a_value_that_cannot_be_sent_is_set_aside_with_its_field(stage: Stage, value: str, known: bool) -> None:
+    """F-51: it survives in the dead letter, the message repeats none of it, and the page goes on."""
+    if known:
+        stage.drain()
+    bad = stage.dynamics.put(next(iter(stage.dynamics.rows)), lastname=value)
+
+    stage.drain()
+
+    (letter,) = stage.workflow.dead_letters
+    assert (letter.key.id, letter.field) == (bad, "lastname")
+    assert letter.payload is not None
+    assert decode_values(letter.payload)["lastname"] == value
+    assert value[:6] not in letter.message
+    assert len(stage.campaign.records) == 30 - (not known)
 
 
 def test_a_record_that_always_conflicts_is_set_aside_in_the_end(stage: Stage) -> None:
