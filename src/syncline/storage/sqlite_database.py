@@ -173,9 +173,13 @@ class SQLiteDatabase:
             connection.execute(queries["commit"])
         except BaseException as error:
             self._roll_back(connection)
-            if isinstance(error, SQLITE_EXCEPTIONS):
-                raise translate(error, self._place, waited=self._clock.monotonic() - began) from error
-            raise
+            if not isinstance(error, SQLITE_EXCEPTIONS):
+                raise
+            translated = translate(error, self._place, waited=self._clock.monotonic() - began)
+            if isinstance(translated, StorageError):
+                # What failed here may fail again in worse ways; a new connection looks at the file anew.
+                self._drop(connection)
+            raise translated from error
 
     def _roll_back(self, connection: sqlite3.Connection) -> None:
         """Nothing of the transaction may stay, nor anything that was learnt in it."""
@@ -315,7 +319,7 @@ class SQLiteDatabase:
             connection.execute(f"PRAGMA max_page_count = {self._max_pages}")
 
     def _check(self, connection: sqlite3.Connection, file: DatabaseFile) -> None:
-        """Raises unless this is our database, of our version, as long as it must be, and the one we know."""
+        """Raises unless this is our database, of our version, and the one we know."""
         application_id, version = (
             connection.execute(f"PRAGMA {pragma}").fetchone()[0] for pragma in ("application_id", "user_version")
         )
@@ -329,7 +333,6 @@ class SQLiteDatabase:
                 f"{file} has schema version {version}; this release knows version {SCHEMA_VERSION}.",
                 remedy="Use the release that wrote it, or a newer one.",
             )
-        self._check_length(connection, file)
         mode = connection.execute("PRAGMA journal_mode = WAL").fetchone()[0]
         if mode != "wal":
             raise StorageError(f"{file} cannot be used with a write-ahead log (journal_mode {mode}).")
@@ -342,13 +345,3 @@ class SQLiteDatabase:
                 remedy="Start anew with a new storage if that is meant.",
             )
         self._store = row[0]
-
-    def _check_length(self, connection: sqlite3.Connection, file: DatabaseFile) -> None:
-        """SQLite notices a file that was cut off only when it needs the missing part."""
-        pages, size = (connection.execute(f"PRAGMA {pragma}").fetchone()[0] for pragma in ("page_count", "page_size"))
-        log = file.beside("-wal")
-        if (not log.exists() or not log.stat().st_size) and file.path.stat().st_size < pages * size:
-            raise StorageCorruptError(
-                f"{file} was cut off: it has {file.path.stat().st_size} bytes and should have {pages * size}.",
-                remedy="Restore a backup. The file was left as it is.",
-            )

@@ -24,7 +24,8 @@ SQLITE_EXCEPTIONS: Final = (sqlite3.Error, sqlite3.Warning)
 
 #: The low byte of a result code says what kind it is (https://www.sqlite.org/rescode.html).
 _KIND: Final = 0xFF
-_BUSY: Final = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
+#: PROTOCOL is a race for the write-ahead log that went on for too long.
+_BUSY: Final = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_PROTOCOL}
 _DAMAGED: Final = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CONSTRAINT, sqlite3.SQLITE_FORMAT}
 _UNUSABLE: Final = {
     sqlite3.SQLITE_READONLY,
@@ -33,7 +34,6 @@ _UNUSABLE: Final = {
     sqlite3.SQLITE_AUTH,
     sqlite3.SQLITE_IOERR,
     sqlite3.SQLITE_NOLFS,
-    sqlite3.SQLITE_PROTOCOL,
 }
 
 

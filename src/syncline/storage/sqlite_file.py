@@ -22,7 +22,7 @@ if sys.platform == "win32":
 else:
     import fcntl
 
-__all__ = ["DatabaseFile", "mounted_as", "private"]
+__all__ = ["DatabaseFile", "mounted_as", "private", "refuse_network"]
 
 #: Locks and shared memory do not work reliably there (sqlite.org/wal.html, sqlite.org/faq.html#q5).
 _NETWORK: Final = frozenset(
@@ -53,6 +53,16 @@ def mounted_as(place: Path, mounts: str) -> str:
         if place.is_relative_to(mount) and len(mount.parts) >= depth:
             found, depth = after.split(" ")[0], len(mount.parts)
     return found
+
+
+def refuse_network(path: Path, mounts: str) -> None:
+    """Raises StorageUnusableError for a file on a network file system, by the text of a mountinfo file."""
+    kind = mounted_as(path.parent, mounts)
+    if kind in _NETWORK:
+        raise StorageUnusableError(
+            f"{path} is on a network file system ({kind}), where SQLite's locks cannot be trusted.",
+            remedy="Put the file on a local disk.",
+        )
 
 
 def private(path: Path) -> None:
@@ -96,12 +106,7 @@ class DatabaseFile:
             mounts = _MOUNTS.read_text("utf-8", "surrogateescape")
         except OSError:
             return
-        kind = mounted_as(folder, mounts)
-        if kind in _NETWORK:
-            raise StorageUnusableError(
-                f"{self} is on a network file system ({kind}), where SQLite's locks cannot be trusted.",
-                remedy="Put the file on a local disk.",
-            )
+        refuse_network(self.path, mounts)
 
     def exists(self) -> bool:
         """Whether there is a database to open. Raises for whatever else is found in its place."""
