@@ -24,7 +24,10 @@ class Wire:
         self._http = httpx.Client(trust_env=False, timeout=60)
         self.token = self.new_token()
 
-    def close(self) -> None:
+    def __enter__(self) -> Wire:
+        return self
+
+    def __exit__(self, *_problem: object) -> None:
         self._http.close()
 
     def ask_token(self, **changes: str) -> httpx.Response:
@@ -89,8 +92,5 @@ def opened(sandbox: Sandbox) -> Iterator[Wire]:
     """A client of an environment that is as new."""
     sandbox.dynamics.reset()
     sandbox.dynamics.clear_faults()
-    wire = Wire(sandbox)
-    try:
+    with Wire(sandbox) as wire:
         yield wire
-    finally:
-        wire.close()

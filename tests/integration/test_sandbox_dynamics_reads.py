@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from typing import Any
 from urllib.parse import quote
 
 import pytest
+from tests.sandbox_dynamics_room import Wire, code, opened, person_id
 
 from syncline.sandbox import Sandbox
-from tests.sandbox_dynamics_room import Wire, code, opened, person_id
 
 FORMATTED = "OData.Community.Display.V1.FormattedValue"
 
@@ -25,7 +26,7 @@ def sandbox() -> Iterator[Sandbox]:
 def wire(sandbox: Sandbox) -> Iterator[Wire]:
     """A client of a fresh environment with five contacts."""
     with opened(sandbox) as client:
-        rows = [
+        rows: list[dict[str, Any]] = [
             {"contactid": person_id(1), "lastname": "Ábel", "numberofchildren": 1, "creditlimit": 20000},
             {"contactid": person_id(2), "lastname": "O'Brien", "numberofchildren": 2, "donotemail": True},
             {"contactid": person_id(3), "lastname": "brown", "numberofchildren": None, "gendercode": 2},
@@ -244,7 +245,7 @@ def test_who_am_i_recommends_a_parallelism(wire: Wire) -> None:
     assert answer.json()["UserId"] == wire.sandbox.dynamics.credentials()["application_user_id"]
 
 
-# -- metadata -------------------------------------------------------------------------------------------------------------
+# -- metadata ----------------------------------------------------------------
 
 
 def test_tables_are_found_by_their_properties(wire: Wire) -> None:

@@ -9,9 +9,9 @@ from urllib.parse import unquote
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from tests.sandbox_dynamics_room import Wire, code, opened, person_id
 
 from syncline.sandbox import Sandbox
-from tests.sandbox_dynamics_room import Wire, code, opened, person_id
 
 TRACK = "odata.track-changes"
 

@@ -27,6 +27,8 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 _COOKIE = "ARRAffinity"
 _API = "/api/data/"
+#: Longer addresses are for the inside of batches.
+_MAX_URL = 32_768
 
 
 class Application:
@@ -80,6 +82,9 @@ class Application:
             refusal = DataverseError(
                 413, "0x80060888", "The page was not displayed because the request entity is too large."
             )
+            return self._finished(refusal.answer(), ())
+        if len(scope.get("raw_path") or scope["path"]) + len(scope["query_string"]) > _MAX_URL:
+            refusal = DataverseError(414, "0x80060888", "The request URI is too long.")
             return self._finished(refusal.answer(), ())
         return await self._data(request)
 

@@ -212,7 +212,8 @@ def _parse(request: Request) -> list[Operation | ChangeSet]:
     for headers, content in _parts(request.body, match[1].encode("latin-1")):
         inner = _BOUNDARY.search(headers.get("content-type", ""))
         if inner is not None:
-            items.append([_operation(*part) for part in _parts(content, inner[1].encode("latin-1"))])
+            # The line end before an outer boundary belongs to that boundary; the inner envelope needs one of its own.
+            items.append([_operation(*part) for part in _parts(content + b"\r\n", inner[1].encode("latin-1"))])
         else:
             items.append(_operation(headers, content))
     return items

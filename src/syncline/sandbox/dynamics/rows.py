@@ -261,7 +261,8 @@ class Rows:
             yield
         except sqlite3.IntegrityError as error:
             for key in table.keys.values():
-                if _key_index(table, key) in str(error):
+                places = (f"{rows_table(table)}.c{table.columns[name].ordinal}" for name in key.columns)
+                if str(error) == f"UNIQUE constraint failed: {', '.join(places)}":
                     raise DuplicateKeyError(table.name, key.name) from error
             raise
 

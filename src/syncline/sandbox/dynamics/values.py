@@ -136,7 +136,8 @@ def _integer(table: Table, column: Column) -> Coerce:
 def _fixed_point(table: Table, column: Column) -> Coerce:
     # Decimal columns answer with ten decimals trimmed to the column's precision; money with four.
     step = Decimal(1).scaleb(-(column.precision or 0))
-    low, high = Decimal(str(column.minimum or -(10**11))), Decimal(str(column.maximum or 10**11))
+    low = Decimal(str(-(10**11) if column.minimum is None else column.minimum))
+    high = Decimal(str(10**11 if column.maximum is None else column.maximum))
 
     def convert(value: Any) -> str:
         if isinstance(value, bool) or not isinstance(value, int | float | Decimal | str):
