@@ -5,6 +5,7 @@ What never lives here: waiting. Nothing in the sandbox sleeps because of a clock
 
 from __future__ import annotations
 
+import time
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 
@@ -35,17 +36,18 @@ class SandboxClock:
     def shift(self, seconds: float) -> float:
         """Move the clock by `seconds` (negative: back). Returns the whole offset in seconds."""
         self._offset += timedelta(seconds=seconds)
+        self._date_second = -1
         return self._offset.total_seconds()
 
     def freeze(self, frozen: bool = True) -> None:
         """Stand still at the present moment, or go on."""
         self._frozen = datetime.now(UTC) if frozen else None
+        self._date_second = -1
 
     def http_date(self) -> bytes:
-        """The time as the value of a `Date` header; computed once per second."""
-        now = self.now()
-        second = int(now.timestamp())
+        """The time as the value of a `Date` header; computed once per second, since every answer has one."""
+        second = int(time.time())
         if second != self._date_second:
             self._date_second = second
-            self._date = format_datetime(now, usegmt=True).encode()
+            self._date = format_datetime(self.now(), usegmt=True).encode()
         return self._date

@@ -84,7 +84,8 @@ class Frame:
         self.arrivals.note(scope["method"], path)
         if self.arrivals.kept.maxlen:
             receive = await self._kept(scope, receive)
-        await self.faults(scope, receive, self._dated(send))
+        application = self.faults if self.faults.rules else self._system
+        await application(scope, receive, self._dated(send))
 
     def _dated(self, send: Send) -> Send:
         async def dated(message: Message) -> None:

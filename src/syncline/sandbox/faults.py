@@ -91,6 +91,8 @@ class _Request:
     async def cut(self) -> None:
         """End the connection: `how` is `close` (FIN after what was written) or `reset` (RST)."""
         transport = self.scope["extensions"][CUT]
+        # The server holds the head of an answer back until there is a body: this sends it on its own.
+        transport.write(b"")
         if self.options.get("how", "close") == "reset":
             await _drain(transport)
             _linger_off(transport)
@@ -131,7 +133,7 @@ class Faults:
         return before - len(self.rules)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        rule = await self._matching(scope) if self.rules else None
+        rule = await self._matching(scope)
         if rule is None:
             await self._app(scope, receive, send)
             return

@@ -16,28 +16,23 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import attrs
-import uvicorn
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
-from uvicorn.server import ServerState
 
 from .campaign import CampaignSandbox
 from .certificates import Certificates, make_certificates
 from .clock import SandboxClock
 from .control import ControlDesk, Frame
 from .dynamics import DynamicsSandbox
-from .faults import CUT
 from .people import people
+from .protocol import Connections
 
 __all__ = ["Addresses", "Options", "ServerThread"]
 
 _HOST = "127.0.0.1"
 _BACKLOG = 1024
 _CHUNK = 5_000
-#: Longer than any client keeps an idle connection, so that the server never closes one just as it is used again.
-_KEEP_ALIVE = 600
 
 
 @attrs.frozen(kw_only=True)
@@ -171,11 +166,10 @@ class _Ports:
     """The listening sockets and the connections that came through them."""
 
     def __init__(self, frames: dict[str, Frame], options: Options, certificates: Certificates | None) -> None:
-        self._frames = frames
+        self._connections = {name: Connections(frame) for name, frame in frames.items()}
         self._options = options
         self._certificates = certificates
         self._servers: list[asyncio.Server] = []
-        self._state = ServerState()
 
     async def open(self) -> dict[str, str]:
         """Listen; returns the addresses by the names `Addresses` has for them."""
@@ -196,26 +190,8 @@ class _Ports:
             bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         bound.bind((_HOST, port))
         number = bound.getsockname()[1]
-        config = uvicorn.Config(
-            cast("Any", self._frames[system]),
-            interface="asgi3",
-            http=_Protocol,
-            ws="none",
-            lifespan="off",
-            log_config=None,
-            access_log=False,
-            proxy_headers=False,
-            server_header=False,
-            date_header=False,
-            timeout_keep_alive=_KEEP_ALIVE,
-        )
-        config.load()
-        loop = asyncio.get_running_loop()
-        server = await loop.create_server(
-            lambda: _Protocol(config=config, server_state=self._state, app_state={}),
-            sock=bound,
-            backlog=_BACKLOG,
-            ssl=context,
+        server = await asyncio.get_running_loop().create_server(
+            self._connections[system], sock=bound, backlog=_BACKLOG, ssl=context
         )
         self._servers.append(server)
         return f"{'https' if context else 'http'}://{_HOST}:{number}"
@@ -224,24 +200,8 @@ class _Ports:
         """Stop listening, cut every connection, end every request."""
         for server in self._servers:
             server.close()
-        for connection in list(self._state.connections):
-            connection.transport.abort()
-        tasks = list(self._state.tasks)
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-
-
-class _Protocol(HttpToolsProtocol):
-    """uvicorn's HTTP protocol, with the transport within reach of the application, and without an access log."""
-
-    def __init__(self, *arguments: Any, **named: Any) -> None:
-        super().__init__(*arguments, **named)
-        self.access_log = False
-
-    def on_message_begin(self) -> None:
-        super().on_message_begin()
-        cast("dict[str, Any]", self.scope)["extensions"] = {CUT: self.transport}
+        for connections in self._connections.values():
+            await connections.end()
 
 
 def _named(dynamics: str, campaign: str, suffix: str) -> dict[str, str]:
