@@ -16,6 +16,7 @@ import nox
 nox.needs_version = ">=2025.10.14"
 nox.options.default_venv_backend = "virtualenv"
 nox.options.reuse_existing_virtualenvs = True
+nox.options.download_python = "never"
 # A contributor has one Python; who must have all of them, such as a CI, says so.
 nox.options.error_on_missing_interpreters = bool(os.environ.get("SYNCLINE_ALL_PYTHONS"))
 nox.options.sessions = ["lint", "typing", "tests", "minimums", "docs", "examples", "build"]
