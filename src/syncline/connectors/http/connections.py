@@ -13,6 +13,7 @@ import queue
 import select
 import socket
 import ssl
+import weakref
 from collections import deque
 from collections.abc import Callable
 
@@ -45,11 +46,14 @@ class Connections:
         self._most = most
         self._tls: ssl.SSLContext | None = None
         self._era = 0
+        self._idle: dict[Origin, deque[_Connection]] = {}
+        # A host that drops its connectors without closing them leaves no open socket behind.
+        weakref.finalize(self, _close_all, self._idle)
         self._begin()
 
     def _begin(self) -> None:
         self._pid = os.getpid()
-        self._idle: dict[Origin, deque[_Connection]] = {}
+        self._idle.clear()
         self._permits: queue.SimpleQueue[None] = queue.SimpleQueue()
         for _ in range(self._most):
             self._permits.put(None)
@@ -87,9 +91,7 @@ class Connections:
 
     def close(self) -> None:
         self._era += 1  # connections in use belong to the era before and are not kept when they come back
-        for idle in list(self._idle.values()):
-            while idle:
-                idle.pop().close()
+        _close_all(self._idle)
 
     def _take(self, origin: Origin, deadline: float) -> _Connection:
         idle = self._idle.get(origin)
@@ -136,6 +138,9 @@ class _Connection:
         self._timeout: float | None = None
         self.idle_since = 0.0
         self._poll = _poll(opened)
+
+    def __del__(self) -> None:
+        self.close()
 
     def close(self) -> None:
         try:
@@ -199,6 +204,12 @@ class _Connection:
             raise ExchangeError(Trouble.TIMEOUT, "while sending", sent=False) from None
         except OSError as error:
             raise ExchangeError(Trouble.CUT, f"{type(error).__name__} while sending", sent=False) from None
+
+
+def _close_all(idle: dict[Origin, deque[_Connection]]) -> None:
+    for connections in list(idle.values()):
+        while connections:
+            connections.pop().close()
 
 
 def _bytes_of(request: WireRequest) -> bytes:
