@@ -8,12 +8,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from syncline.connectors.dynamics import ClientSecret, Dataverse
-from syncline.storage.sqlite import SQLiteStorage
-
 from syncline import FieldMapping, FieldReplacement, IngressDefinition, Integration, Storage, TableMapping
 from syncline.connectors.campaign import CampaignStandard, OAuthServerToServer
+from syncline.connectors.dynamics import ClientSecret, Dataverse
 from syncline.sandbox import Sandbox
+from syncline.storage.sqlite import SQLiteStorage
 from syncline.workflows.base import CycleReport
 from syncline.workflows.cycle import CycleEnd
 from syncline.workflows.settings import EngineSettings
@@ -81,6 +80,7 @@ def differences(sandbox: Sandbox, fields: dict[str, str] = FIELDS) -> list[str]:
     """What is not in step, a sentence each; empty when all contacts are the same on both sides."""
     found: list[str] = []
     profiles: dict[str, dict[str, Any]] = {}
+    profile: dict[str, Any] | None
     for profile in sandbox.campaign.rows("profile", ["externalId", *fields.values()]):
         if profile["externalId"] in profiles:
             found.append(f"{profile['externalId']} is there twice")

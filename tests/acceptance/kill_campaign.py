@@ -25,6 +25,8 @@ from syncline.store import DeadLetterStatus
 
 #: Changes made between two kills.
 _EDITS = 25
+#: Seconds from a host's first cycle to its death. Many die before they got anything done.
+_LONGEST_LIFE = 1.5
 
 
 @frozen(kw_only=True)
@@ -63,7 +65,7 @@ def campaign(
             _change(sandbox, crowd, dice, done)
             done += 1
         problems = _finish(integration, sandbox)
-        history = integration.ingress.history
+        history = integration.storage.history(integration.ingress.id, limit=100_000)
         written = integration.storage.counts(integration.ingress.id).totals.written
         integration.close()
     return KillReport(
@@ -79,7 +81,7 @@ def _kill_once(sandbox: Sandbox, database: Path, dice: random.Random) -> None:
     with Host(sandbox, database) as host:
         assert host.ask("forever") == "working"
         # Waiting here is the point: the kill must come at a moment nobody chose.
-        time.sleep(dice.uniform(0.0, 0.6))
+        time.sleep(dice.uniform(0.0, _LONGEST_LIFE))
         host.kill()
 
 

@@ -6,13 +6,12 @@ import json
 import sys
 from pathlib import Path
 
-from syncline.connectors.dynamics import ClientSecret, Dataverse
-from syncline.storage.sqlite import SQLiteStorage
-
 from syncline import Integration
 from syncline.connectors.campaign import CampaignStandard, OAuthServerToServer
+from syncline.connectors.dynamics import ClientSecret, Dataverse
 from syncline.definition_json import definition_from_json
 from syncline.definitions import IngressDefinition
+from syncline.storage.sqlite import SQLiteStorage
 
 
 def main() -> None:

@@ -1,0 +1,1 @@
+"""The workflows: what each reads and writes, and the cycle they share."""

@@ -363,6 +363,7 @@ class Workflow(ABC, Generic[D]):
             generation=row.generation,
             snapshot=snapshot.to_json(),
             running_hash=definition_hash(definition),
+            crashes=0,
             grant=grant,
         )
         if not self._storage.change_state(self.id, change, self._action(change.state.value, "")):

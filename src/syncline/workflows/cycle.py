@@ -299,7 +299,7 @@ class Cycle:
         if error is None:
             self.tally.read += reading.keep(future.result())
             self._nothing_to_lease = False
-            self._progressed = True
+            self._note_progress()
             return
         try:
             reading.failed(error)
@@ -466,9 +466,8 @@ class Cycle:
         for settlement in batch:
             if settlement.settling is Settling.DEAD:
                 self._tell_of_death(settlement)
-        if not self._progressed and (kinds[Settling.WRITTEN] or kinds[Settling.SKIPPED] or kinds[Settling.DEAD]):
-            self._storage.progress(self.grant)
-            self._progressed = True
+        if kinds[Settling.WRITTEN] or kinds[Settling.SKIPPED] or kinds[Settling.DEAD]:
+            self._note_progress()
         self._tell(
             WritesSettled(
                 workflow=self.grant.workflow,
@@ -480,6 +479,12 @@ class Cycle:
                 seconds=self._settled_at - began,
             )
         )
+
+    def _note_progress(self) -> None:
+        """Once per cycle: whoever vanishes after this was no crash without progress."""
+        if not self._progressed:
+            self._storage.progress(self.grant)
+            self._progressed = True
 
     def _tell_of_death(self, settlement: Settlement) -> None:
         reason = "" if settlement.reason is None else settlement.reason.value
