@@ -163,3 +163,4 @@ def test_a_notebook_shows_one_element_and_replaces_it() -> None:
     assert [progress.drained for progress in shown] == [0, 6, 6]
     assert NoticedElement(shown[-1].to_html()).figures == {"value": "6", "max": "10"}
     assert shown[-1]._repr_html_() == shown[-1].to_html()
+    assert repr(shown[-1]) == "<Progress '<b>ingress</b>' 60 %, 6 of 10>"

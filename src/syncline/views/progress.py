@@ -30,7 +30,7 @@ _NARROWEST_BAR: Final = 10
 _WIDEST_BAR: Final = 40
 
 
-@frozen(kw_only=True)
+@frozen(kw_only=True, repr=False)
 class Progress:
     """How far a backlog has come since its largest."""
 
@@ -96,6 +96,9 @@ class Progress:
 
     def _repr_html_(self) -> str:
         return self.to_html()
+
+    def __repr__(self) -> str:
+        return f"<Progress {self.title!r} {share(self.share)}, {self.drained} of {self.largest}>"
 
     def _outlook(self) -> str:
         rate = "" if self.rate is None else f"  {per_second(self.rate)}"
