@@ -1,0 +1,1 @@
+"""What `benchmarks/ingress.py` compares. Never imported by the library."""
