@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from attrs import evolve
-from syncline.connectors.dynamics import ClientSecret, Dataverse
 
 from syncline import FieldMapping, FieldReplacement, IngressDefinition, Integration, SQLiteStorage, TableMapping
 from syncline.connectors.campaign import CampaignStandard, OAuthServerToServer
+from syncline.connectors.dynamics import ClientSecret, Dataverse
 from syncline.sandbox import Sandbox, people
 from syncline.views import progress_bar
 
@@ -163,9 +163,10 @@ def compare(sandbox: Sandbox, fields: dict[str, str]) -> int:
         else:
             different += 1
     in_step = not (different or missing or profiles or twice)
+    verdict = "In step" if in_step else "NOT in step"
     say(
-        f"{'In step' if in_step else 'NOT in step'}: {same:,} contacts are the same on both sides, {different:,} differ, "
-        f"{missing:,} are missing in Campaign, {len(profiles):,} are only there, {twice:,} are there twice."
+        f"{verdict}: {same:,} contacts are the same on both sides, {different:,} differ, {missing:,} are missing in "
+        f"Campaign, {len(profiles):,} are only there, {twice:,} are there twice."
     )
     return 0 if in_step else 1
 

@@ -32,7 +32,7 @@ __all__ = [
 ]
 
 #: One field's content as the services speak it in JSON: numbers with a fraction are `Decimal`, never float.
-Value: TypeAlias = str | int | bool | Decimal | None | list[Any] | dict[str, Any]
+Value: TypeAlias = str | int | bool | Decimal | list[Any] | dict[str, Any] | None
 Values: TypeAlias = Mapping[str, Value]
 
 _DECIMAL = "$decimal"
