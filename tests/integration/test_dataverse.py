@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -516,6 +517,31 @@ def test_an_expired_access_token_is_renewed_unseen(sandbox: Sandbox, dataverse: 
     before = sandbox.dynamics.counters()["requests"]["token"]
     walk(dataverse, ReadStage.LOAD, page.next_link)
     assert sandbox.dynamics.counters()["requests"]["token"] == before + 1
+
+
+def test_many_workers_cause_one_sign_in(sandbox: Sandbox, dataverse: Dataverse) -> None:
+    """Eight threads whose token stops working at once make one request for a new one."""
+    fill(sandbox, 3)
+    dataverse.fetch("contact", COLUMNS, [person(1)])
+    sandbox.dynamics.expire_access_tokens()
+    before = sandbox.dynamics.counters()["requests"]["token"]
+    with ThreadPoolExecutor(8) as workers:
+        found = list(workers.map(lambda _: dataverse.fetch("contact", COLUMNS, [person(1)]), range(40)))
+    assert all(set(one) == {person(1)} for one in found)
+    assert sandbox.dynamics.counters()["requests"]["token"] == before + 1
+
+
+def test_everything_works_over_https_with_an_authority_of_ones_own() -> None:
+    """Sign-in and data over TLS, trusting the given authority and no other."""
+    with Sandbox(tls=True, contacts=3) as sandbox:
+        who = ClientSecret(
+            sandbox.tenant_id, sandbox.client_id, sandbox.client_secret, authority_url=sandbox.authority_https_url
+        )
+        dataverse = Dataverse(sandbox.dynamics_https_url, who, ca_file=sandbox.ca_file)
+        assert len(walk(dataverse, ReadStage.LOAD)[0]) == 3
+        dataverse.close()
+        with pytest.raises(ProtocolError, match="could not prove who it is"):
+            Dataverse(sandbox.dynamics_https_url, who).check_access()
 
 
 # -- trouble ---------------------------------------------------------------------------------------------------------

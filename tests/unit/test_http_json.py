@@ -33,6 +33,7 @@ def response(body: bytes, content_type: str = "application/json") -> Response:
         (b'"' + b"9" * 5000 + b'"', "9" * 5000),
         (b"1e300", Decimal("1e300")),
         ("\"Zoë \\ud83d\\ude00\"".encode(), "Zoë 😀"),
+        (b'"\\ud800 \\u0000"', "\ud800 \0"),
         (b"[" * 64 + b"]" * 64, json.loads("[" * 64 + "]" * 64)),
         (b'{"a":"' + b"[{" * 100 + b'"}', {"a": "[{" * 100}),
     ],
