@@ -19,8 +19,6 @@ __all__ = ["Connections"]
 #: Longer than any client keeps an idle connection, so that the server never closes one just as it is used again.
 _KEEP_ALIVE = 600
 _CONTINUE = b"HTTP/1.1 100 "
-#: Turns of the event loop in which an accepted socket has become a connection, and an aborted one is closed.
-_TURNS = 10
 
 
 class Connections:
@@ -48,11 +46,9 @@ class Connections:
         return _Protocol(config=self._config, server_state=self._state, app_state={})
 
     async def end(self) -> None:
-        """Cut every connection and end every request, those included that are just being accepted."""
-        for _ in range(_TURNS):
-            for connection in list(self._state.connections):
-                cast("_Protocol", connection).transport.abort()
-            await asyncio.sleep(0)
+        """Cut every connection and end every request."""
+        for connection in list(self._state.connections):
+            cast("_Protocol", connection).transport.abort()
         tasks = list(self._state.tasks)
         for task in tasks:
             task.cancel()

@@ -33,6 +33,8 @@ __all__ = ["Addresses", "Options", "ServerThread"]
 _HOST = "127.0.0.1"
 _BACKLOG = 1024
 _CHUNK = 5_000
+#: Turns of the event loop after which an accepted socket is a connection.
+_TURNS = 5
 
 
 @attrs.frozen(kw_only=True)
@@ -198,10 +200,25 @@ class _Ports:
 
     async def close(self) -> None:
         """Stop listening, cut every connection, end every request."""
+        await self._settle()
         for server in self._servers:
             server.close()
         for connections in self._connections.values():
             await connections.end()
+
+
+    async def _settle(self) -> None:
+        """Accept nothing more, and let what was accepted become a connection.
+
+        asyncio forgets to close a socket that it accepted just before its server closes; uvloop does not.
+        """
+        loop = asyncio.get_running_loop()
+        if isinstance(loop, asyncio.SelectorEventLoop):
+            for server in self._servers:
+                for listening in server.sockets:
+                    loop.remove_reader(listening.fileno())
+            for _ in range(_TURNS):
+                await asyncio.sleep(0)
 
 
 def _named(dynamics: str, campaign: str, suffix: str) -> dict[str, str]:
