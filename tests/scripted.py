@@ -76,7 +76,7 @@ class ScriptedDynamics(DynamicsConnector):
     def tables(self) -> Mapping[str, str]:
         return {"contact": "Contact"}
 
-    def describe(self, table: str) -> TableSchema | None:
+    def describe(self, table: str, *, language: int = 1033) -> TableSchema | None:
         return CONTACT if table == "contact" else None
 
     def count(self, table: str) -> int | None:

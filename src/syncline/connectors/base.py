@@ -79,6 +79,10 @@ class DynamicsConnector(Connector):
     """The Dynamics 365 side of an integration."""
 
     @abstractmethod
+    def describe(self, table: str, *, language: int = 1033) -> TableSchema | None:
+        """As for every connector; `language` is the LCID that option labels are wanted in (1033 is English)."""
+
+    @abstractmethod
     def read(self, request: ReadRequest) -> Page:
         """Read one page.
 

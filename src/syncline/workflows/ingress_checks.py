@@ -108,7 +108,7 @@ class _Preflight:
     def source(self, mapping: TableMapping) -> TableSchema | None:
         name = f"{mapping.table}: exists in Dynamics 365"
         try:
-            schema = self.dynamics.describe(mapping.table)
+            schema = self.dynamics.describe(mapping.table, language=self.definition.label_language)
         except StopWorkflowError as error:
             self.failed(name, error.message, error.remedy)
             return None

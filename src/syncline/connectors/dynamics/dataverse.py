@@ -60,9 +60,8 @@ class Dataverse(DynamicsConnector):
     `url` is the environment's address, such as `https://contoso.crm.dynamics.com`; it is the only place where data and
     tokens are sent to, besides the credential's own `authority_url`. `credential` is a `ClientSecret`, a
     `ClientCertificate`, or any object with azure-identity's `get_token`. `page_size` is 1 to 5,000 rows; a read under
-    way does not survive its change. `label_language` is the LCID of option labels. `timeout` bounds each request, in
-    seconds. `transport` is an `httpx.BaseTransport` of the host's own, for a proxy. `allow_loopback_http` is for the
-    sandbox.
+    way does not survive its change. `timeout` bounds each request, in seconds. `transport` is an `httpx.BaseTransport`
+    of the host's own, for a proxy. `allow_loopback_http` is for the sandbox.
 
     Thread-safe; nothing is sent before the first call. Raises `DefinitionError` for an unusable address.
     """
@@ -73,7 +72,6 @@ class Dataverse(DynamicsConnector):
         credential: Credential,
         *,
         page_size: int = _PAGE,
-        label_language: int = 1033,
         timeout: float = 20.0,
         connections: int = 32,
         ca_file: str | None = None,
@@ -85,7 +83,6 @@ class Dataverse(DynamicsConnector):
             raise DefinitionError("A page of Dataverse has 1 to 5,000 rows.", path="page_size")
         self._clock = clock or SystemClock()
         self._page_size = page_size
-        self._language = label_language
         home = TrustedOrigins.of(url, allow_loopback_http=allow_loopback_http).base
         if home.path.strip("/") not in {"", _API}:
             raise DefinitionError("Give the environment's address without a path.", path="url")
@@ -174,9 +171,9 @@ class Dataverse(DynamicsConnector):
         """Every table whose changes are tracked, or could be once 'Track changes' is on."""
         return metadata.read_tables(self._metadata)
 
-    def describe(self, table: str) -> TableSchema | None:
+    def describe(self, table: str, *, language: int = 1033) -> TableSchema | None:
         """The table as it is now. Costs up to ten requests: each kind of column is a query of its own."""
-        return metadata.read_schema(self._metadata, table, self._language)
+        return metadata.read_schema(self._metadata, table, language)
 
     def alternate_keys(self, table: str) -> Mapping[str, tuple[str, ...]]:
         """The table's usable alternate keys: name to columns."""
