@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
 import attrs
 
@@ -24,6 +24,7 @@ __all__ = ["run_batch"]
 _BOUNDARY = re.compile(r'boundary="?([^";,\s]+)"?', re.IGNORECASE)
 _LINE = re.compile(r"([A-Z]+) (.+) HTTP/1\.[01]\Z")
 _REFERENCE = re.compile(r"\$([A-Za-z0-9_]+)(?=/|\Z)")
+_ORIGIN = re.compile(r"\Ahttps?://[^/?]*", re.IGNORECASE)
 _LIMIT = 1000
 Run = Callable[[Request], Answer]
 
@@ -145,15 +146,16 @@ class _Batch:
         return answer
 
     def _request(self, operation: Operation) -> Request:
-        url = self._resolved(operation.url)
-        parts = urlsplit(url)
-        path = unquote(parts.path)
+        # Whatever host an absolute address names, the request is for this one.
+        url = _ORIGIN.sub("", self._resolved(operation.url), count=1)
+        raw_path, _, query = url.partition("?")
+        path = unquote(raw_path)
         if not path.startswith("/"):
             path = f"{api_root(self._outer.path)}/{path}"
         return Request(
             method=operation.method,
             path=path,
-            query_string=parts.query.replace(" ", "%20"),
+            query_string=query.replace(" ", "%20"),
             headers=operation.headers,
             body=self._bound(operation.body),
             origin=self._outer.origin,

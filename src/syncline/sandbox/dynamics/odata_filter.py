@@ -266,7 +266,8 @@ def _literal(kind: str, token: str) -> Literal:
         name, _, value = token.partition("'")
         return Literal("enum", (name, value[:-1].replace("''", "'")))
     if kind == "number":
-        return Literal("number", int(token) if re.fullmatch(r"[+-]?\d+", token) else float(token))
+        whole = re.fullmatch(r"[+-]?\d{1,18}", token) is not None
+        return Literal("number", int(token) if whole else float(token))
     if kind == "guid":
         return Literal("guid", token.lower())
     return Literal(kind, token)

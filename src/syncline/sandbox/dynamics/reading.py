@@ -39,6 +39,8 @@ MAX_COUNT = 5000
 _OPTIONS = frozenset(
     {"$select", "$filter", "$orderby", "$top", "$count", "$expand", "$skiptoken", "$deltatoken", "$apply", "$format"}
 )
+#: Query languages of the service that would be ignored silently otherwise.
+_NOT_SERVED = frozenset({"$apply", "fetchXml", "savedQuery", "sql", "userQuery"})
 _COOKIE = re.compile(r'<cookie pagenumber="(\d+)" pagingcookie="([^"<>]*)" istracking="(True|False)" />\Z')
 _INNER = re.compile(r'<cookie page="\d+">.*<position at="([\w=-]*)" /></cookie>\Z')
 
@@ -110,8 +112,8 @@ def _check_options(request: Request) -> None:
             raise DataverseError(400, "0x80060888", "Skip Clause is not supported in CRM")
         if name.startswith("$") and name not in _OPTIONS:
             raise DataverseError(400, "0x80060888", f"The query parameter {name} is not supported.")
-    if "$apply" in request.query:
-        raise DataverseError(501, "0x80060888", "This sandbox does not serve $apply.")
+    for name in _NOT_SERVED & request.query.keys():
+        raise DataverseError(501, "0x80060888", f"This sandbox does not serve {name}.")
 
 
 def _condition(environment: Environment, request: Request, table: Table) -> Condition:

@@ -155,6 +155,8 @@ def _store(environment: Environment, draft: _Draft, row_id: str, *, replacing: b
         ) from error
     except sqlite3.IntegrityError as error:
         raise duplicate_row() from error
+    except UnicodeEncodeError as error:
+        raise DataverseError(400, "0x80048d19", "A text value holds half of a surrogate pair.") from error
 
 
 # -- the body ---------------------------------------------------------------------------------------------------------
@@ -193,20 +195,12 @@ def _undeclared(name: str) -> DataverseError:
 
 def _set(environment: Environment, draft: _Draft, name: str, value: Any) -> None:
     table = draft.table
-    found = table.by_navigation(name)
-    if found is not None:
-        if value is not None:
-            raise DataverseError(501, "0x80060888", f"This sandbox does not serve deep insert of '{name}'.")
-        _clear(draft, found[0])
-        return
     column = table.by_wire_name(name)
-    if column is None or not column.on_wire:
-        raise DataverseError(
-            400,
-            "0x0",
-            "An error occurred while validating input parameters: Microsoft.OData.ODataException: Invalid property"
-            f" '{name}' was found in entity 'Microsoft.Dynamics.CRM.{table.name}'.",
-        )
+    if column is None:
+        _navigation(draft, name, value)
+        return
+    if not column.on_wire:
+        raise _invalid(table, name)
     if column.is_lookup:
         raise DataverseError(
             400,
@@ -221,6 +215,25 @@ def _set(environment: Environment, draft: _Draft, name: str, value: Any) -> None
     draft.changed.add(name)
     if name == "overriddencreatedon" and value is not None:
         _put(draft, "createdon", draft.values[column.ordinal])
+
+
+def _invalid(table: Table, name: str) -> DataverseError:
+    return DataverseError(
+        400,
+        "0x0",
+        "An error occurred while validating input parameters: Microsoft.OData.ODataException: Invalid property"
+        f" '{name}' was found in entity 'Microsoft.Dynamics.CRM.{table.name}'.",
+    )
+
+
+def _navigation(draft: _Draft, name: str, value: Any) -> None:
+    """A navigation property with a value: null clears it, an object would be a deep insert."""
+    found = draft.table.by_navigation(name)
+    if found is None:
+        raise _invalid(draft.table, name)
+    if value is not None:
+        raise DataverseError(501, "0x80060888", f"This sandbox does not serve deep insert of '{name}'.")
+    _clear(draft, found[0])
 
 
 def _writable(environment: Environment, draft: _Draft, column: Column) -> bool:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from . import batch, bulk, metadata, reading, tracking, writing
 from .answers import Answer, DataverseError, json_answer
 from .environment import Environment
-from .expand_syntax import parse_expand
+from .projection import unknown_property
 from .requests import Request, Segment, api_root, parse_path
 from .rows import Row
 from .tables import Table
@@ -136,8 +136,9 @@ class Service:
             if shown is None:
                 return Answer(status=204)
             return json_answer({"@odata.context": f"{root}{table.entity_set}({row.id})/{name}", "value": shown})
-        (navigation, _options), *_ = parse_expand(name)
-        related = reading.navigate(self._environment, table, row, navigation, request)
+        if not name.isidentifier():
+            raise unknown_property(table, name)
+        related = reading.navigate(self._environment, table, row, name, request)
         if related is None:
             return Answer(status=204)
         return json_answer({"@odata.context": f"{root}{related[0]}", **related[1]})
