@@ -16,8 +16,6 @@ from .faults import CUT
 
 __all__ = ["Connections"]
 
-#: Longer than any client keeps an idle connection, so that the server never closes one just as it is used again.
-_KEEP_ALIVE = 600
 _CONTINUE = b"HTTP/1.1 100 "
 
 
@@ -37,7 +35,6 @@ class Connections:
             proxy_headers=False,
             server_header=False,
             date_header=False,
-            timeout_keep_alive=_KEEP_ALIVE,
         )
         self._config.load()
 
@@ -99,5 +96,9 @@ class _Protocol(HttpToolsProtocol):
         cast("dict[str, Any]", self.scope)["extensions"] = {CUT: self.transport}
 
     def on_response_complete(self) -> None:
+        """As uvicorn's, but without a timer for each answer: an idle connection stays until its client leaves."""
         cast("_Corked", self.transport).flush()
-        super().on_response_complete()
+        if self.pipeline or self.transport.is_closing():
+            super().on_response_complete()
+        else:
+            self.flow.resume_reading()
