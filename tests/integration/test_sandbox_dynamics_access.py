@@ -286,6 +286,8 @@ def test_commands_say_what_is_wrong_with_them(wire: Wire) -> None:
     for command, arguments, message in (
         ("nosuch", {}, "unknown command"),
         ("set", {"speed": 1}, "unknown settings"),
+        ("set", {"page_size": 0}, "page_size"),
+        ("set", {"empty_delta": "none"}, "empty_delta"),
         ("count", {"table": "nosuch"}, "no table"),
         ("load", {}, "missing"),
         ("delete", {"table": "contact", "id": "x"}, "not an id"),

@@ -237,6 +237,22 @@ def test_some_characters_never_work_in_alternate_keys(wire: Wire, value: str) ->
     assert answer.status_code == 400
 
 
+@pytest.mark.parametrize("version", ["v9.0", "v9.1", "v9.2"])
+def test_three_versions_of_the_api_answer(wire: Wire, version: str) -> None:
+    """Each names itself in contexts and links."""
+    root = wire.root.replace("v9.2", version)
+    page = wire.json(f"{root}contacts?$select=lastname", "odata.maxpagesize=1")
+    assert page["@odata.context"].startswith(f"{root}$metadata#contacts")
+    assert page["@odata.nextLink"].startswith(root)
+    assert wire.get(wire.root.replace("v9.2", "v8.2") + "contacts").status_code == 404
+
+
+def test_query_languages_that_are_not_served_are_not_ignored(wire: Wire) -> None:
+    """FetchXML and SQL would otherwise look like a query for everything."""
+    for option in ("fetchXml=x", "sql=SELECT 1", "$apply=aggregate(x)"):
+        assert wire.get(f"contacts?{option}").status_code == 501
+
+
 def test_who_am_i_recommends_a_parallelism(wire: Wire) -> None:
     """The header is a number; every answer names itself for support."""
     answer = wire.get("WhoAmI")

@@ -130,6 +130,7 @@ class Rows:
             "CREATE TABLE deleted (version INTEGER PRIMARY KEY, name TEXT NOT NULL, id TEXT NOT NULL, at TEXT NOT NULL)"
         )
         self._db.execute("CREATE INDEX deleted_by_table ON deleted (name, version)")
+        self._db.execute("CREATE UNIQUE INDEX deleted_once ON deleted (name, id)")
         self.version = _FIRST_VERSION
         self.schema = self._default_schema()
         for table in self.schema:
@@ -250,7 +251,7 @@ class Rows:
         if not gone:
             return False
         self._db.execute(
-            "INSERT INTO deleted (version, name, id, at) VALUES (?, ?, ?, ?)",
+            "INSERT OR REPLACE INTO deleted (version, name, id, at) VALUES (?, ?, ?, ?)",
             (self.next_version(), table.name, row_id, at),
         )
         return True
@@ -336,10 +337,13 @@ class Rows:
         )
         return [_row(raw) for raw in found]
 
-    def deleted_after(self, table: Table, version: int, upto: int, limit: int) -> list[Tombstone]:
-        """Tombstones whose version lies in (version, upto], by version."""
+    def deleted_after(
+        self, table: Table, version: int, upto: int, limit: int, *, recreated: bool = True
+    ) -> list[Tombstone]:
+        """Tombstones whose version lies in (version, upto], by version; without `recreated`, of absent rows only."""
+        gone = "" if recreated else f" AND NOT EXISTS (SELECT 1 FROM {rows_table(table)} AS r WHERE r.id = deleted.id)"
         found = self._db.execute(
-            "SELECT version, id, at FROM deleted WHERE name = ? AND version > ? AND version <= ?"
+            f"SELECT version, id, at FROM deleted WHERE name = ? AND version > ? AND version <= ?{gone}"
             " ORDER BY version LIMIT ?",
             (table.name, version, upto, limit),
         )

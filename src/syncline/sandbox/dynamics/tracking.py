@@ -65,7 +65,9 @@ def read_changes(environment: Environment, request: Request, table: Table) -> An
     rows = rows[:size]
     gone: list[Tombstone] = []
     if position.since and not more:
-        gone = environment.rows.deleted_after(table, position.deleted_at, position.upto, size - len(rows) + 1)
+        recreated = environment.settings.recreated_shows_delete
+        room = size - len(rows) + 1
+        gone = environment.rows.deleted_after(table, position.deleted_at, position.upto, room, recreated=recreated)
         more = len(rows) + len(gone) > size
         gone = gone[: size - len(rows)]
     after = attrs.evolve(

@@ -25,6 +25,7 @@ Coerce = Callable[[Any], Any]
 _GUID = re.compile(r"[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}\Z")
 _STORED_MOMENT = re.compile(r"[12]\d{3}-\d\d-\d\dT\d\d:\d\d:\d\dZ\Z")
 _STORED_DATE = re.compile(r"[12]\d{3}-\d\d-\d\d\Z")
+_MOMENT = re.compile(r"\d{4}-\d\d-\d\d(?:T\d\d:\d\d(?::\d\d(?:\.\d{1,12})?)?(?:Z|[+-]\d\d:\d\d)?)?\Z", re.ASCII)
 _EARLIEST = datetime(1753, 1, 1, tzinfo=UTC)
 _MAX_SELECTED = 150
 EDM = {
@@ -248,6 +249,8 @@ def _moment(table: Table, column: Column) -> Coerce:
             raise _mismatch(table, column, value)
         if _STORED_MOMENT.match(value) and value[:4] > "1753" and _plausible(value):
             return value
+        if not _MOMENT.match(value):
+            raise _mismatch(table, column, value)
         try:
             moment = datetime.fromisoformat(value)
         except ValueError as error:
