@@ -331,7 +331,9 @@ class _Follower:
         return len(page["value"])
 
     def finish(self) -> None:
-        """Until a delta comes to its end with nothing in it."""
+        """To the end of what was begun, and on until a delta has nothing in it."""
+        while not self.at_end:
+            self.read(4)
         while self.read(4) or not self.at_end:
             pass
 
