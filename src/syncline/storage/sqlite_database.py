@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from functools import cache
@@ -255,7 +256,9 @@ class SQLiteDatabase:
         began = self._clock.monotonic()
         try:
             if self._file is None:
-                return self._create(":memory:")
+                connection = self._create(":memory:")
+                weakref.finalize(self, connection.close)
+                return connection
             return self._open_file(self._file)
         except SQLITE_EXCEPTIONS as error:
             raise translate(error, self._place, waited=self._clock.monotonic() - began) from error
