@@ -1,6 +1,6 @@
 """Made-up people as Dataverse contact rows: many scripts, messy on purpose, the same for the same seed.
 
-Rows carry what a client could write, so `statecode`, `createdon` and the like are there too, and no formatted values.
+Rows carry what a client could write, so `statecode`, `modifiedon` and the like are there too, and no formatted values.
 What never lives here: a real person's data.
 """
 
