@@ -46,7 +46,7 @@ told = dict(before=before, after=look(), opened=opened, modules=sorted(sys.modul
 sys.stdout.write(json.dumps(told))
 """
 EVERY_NAME = "import syncline; [getattr(syncline, name) for name in syncline.__all__]"
-HEAVY = {"httpx", "httpcore", "tenacity", "cattrs", "asyncio", "cryptography", "uvicorn", "starlette"}
+HEAVY = {"httpx", "httpcore", "tenacity", "asyncio", "cryptography", "uvicorn", "starlette"}
 
 
 def fresh(program: str) -> str:
@@ -75,7 +75,7 @@ def test_importing_is_cheap(capsys: pytest.CaptureFixture[str]) -> None:
 
 @pytest.mark.parametrize("act", ["import syncline", EVERY_NAME], ids=["import", "every name"])
 def test_heavy_libraries_wait_until_they_are_needed(act: str) -> None:
-    """Neither the import nor any public name loads an HTTP client, tenacity, cattrs or an event loop."""
+    """Neither the import nor any public name loads an HTTP client, tenacity or an event loop."""
     told = json.loads(fresh(WATCHER.replace("{act}", act)))
     assert {name for name in told["modules"] if name.partition(".")[0] in HEAVY} == set()
 

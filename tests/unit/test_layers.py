@@ -44,16 +44,15 @@ LAYERS: tuple[tuple[str, ...], ...] = (
 #: Rooms of one layer that never import each other: the integration joins them.
 STRANGERS = ("storage", "connectors", "workflows")
 
-#: The one importer of each third-party library, as a module or a package; attrs and typing_extensions are everybody's.
+#: The one importer of each third-party library, as a module or a package; attrs is everybody's.
 IMPORTERS: Mapping[str, tuple[str, ...]] = {
-    "cattrs": ("definitions", "definition_json"),
     "certifi": ("connectors.http.tls",),
     "cryptography": ("connectors.http", "connectors.dynamics"),
     "httpx": ("connectors.http._httpx",),
     "IPython": ("views.progress",),
     "tenacity": ("retries",),
 }
-EVERYBODYS = frozenset({"attr", "attrs", "typing_extensions"})
+EVERYBODYS = frozenset({"attr", "attrs"})
 SANDBOXS = frozenset({"cryptography", "httptools", "uvicorn", "uvloop"})
 STANDARD = frozenset(sys.stdlib_module_names)
 
