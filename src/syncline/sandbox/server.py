@@ -206,7 +206,6 @@ class _Ports:
         for connections in self._connections.values():
             await connections.end()
 
-
     async def _settle(self) -> None:
         """Accept nothing more, and let what was accepted become a connection.
 
