@@ -9,7 +9,7 @@ import pytest
 from attrs import evolve
 from tests.ingress_room import DEFINITION, FIELDS, MAPPING, campaign, dataverse, differences, drain, join
 
-from syncline import FieldMapping, Filter, IngressDefinition, Integration, MemoryStorage
+from syncline import FieldMapping, Filter, IngressDefinition, Integration, MemoryStorage, TableMapping
 from syncline.definitions import Comparison
 from syncline.instrumentation import Notice, ResyncStarted, Throttled
 from syncline.sandbox import Sandbox, people
@@ -200,6 +200,45 @@ def test_a_deleted_record_that_comes_back_is_created_again(integration: Integrat
     drain(integration)
 
     assert differences(sandbox) == []
+
+
+def test_a_custom_table_travels_beside_the_contacts(sandbox: Sandbox) -> None:
+    """I1, I4, I8: money, dates, a lookup's id and a picklist's label arrive as what Campaign's resource holds."""
+    names = {"new_name": "vehicleName", "new_fuel": "vehicleNumber", "new_price": "price"}
+    names |= {"new_registeredon": "built", "new_contactid": "ownerId"}
+    vehicles = TableMapping(
+        table="new_vehicle",
+        resource="cusVehicle",
+        fields=[FieldMapping(source=source, target=target) for source, target in names.items()],
+        labels=True,
+    )
+    owner = ids(sandbox)[0]
+    car: dict[str, Any] = {
+        "new_vehicleid": "0a0b0c0d-0000-4000-8000-00000000000a",
+        "new_name": "Dienstwagen",
+        "new_price": 20000.5,
+        "new_registeredon": "2024-02-29",
+        "new_contactid": owner,
+    }
+    sandbox.dynamics.load("new_vehicle", [car])
+    with join(sandbox, MemoryStorage(), definition=IngressDefinition(mappings=[MAPPING, vehicles])) as integration:
+        schema = integration.dynamics.describe("new_vehicle")
+        assert schema is not None
+        fuel, label = next(iter(schema.fields["new_fuel"].options.items()))
+        sandbox.dynamics.update("new_vehicle", car["new_vehicleid"], new_fuel=int(fuel))
+        integration.ingress.start()
+        drain(integration)
+
+    assert differences(sandbox) == []
+    (arrived,) = sandbox.campaign.rows("cusVehicle", ["externalId", *names.values()])
+    assert arrived == {
+        "externalId": car["new_vehicleid"],
+        "vehicleName": "Dienstwagen",
+        "vehicleNumber": label,
+        "price": 20000.5,
+        "built": "2024-02-29",
+        "ownerId": owner,
+    }
 
 
 # -- nothing lost -----------------------------------------------------------------------------------------------------
