@@ -30,7 +30,13 @@ def test_the_quickstart_ends_in_step_and_shows_the_way_there() -> None:
 
     assert status == 0
     assert "In step: 700 contacts are the same on both sides, 0 differ, 0 are missing" in said
-    for shown in ("✓ profile: key externalId", "Edit, Stop [!]", "a replay of", "RST-360011", "0 dead letters are left"):
+    for shown in (
+        "✓ profile: key externalId",
+        "Edit, Stop [!]",
+        "a replay of",
+        "RST-360011",
+        "0 dead letters are left",
+    ):
         assert shown in said
 
 
