@@ -43,7 +43,7 @@ class KillReport:
 
     def __str__(self) -> str:
         verdict = "all in step" if not self.problems else f"{len(self.problems)} PROBLEMS"
-        return f"{self.kills} kills in {self.seconds:.0f} s, {self.at_work} of a host at work, {self.written} writes: {verdict}"
+        return f"{self.kills} kills in {self.seconds:.0f} s, {self.at_work} of them at work, {self.written} writes: {verdict}"
 
 
 def campaign(
