@@ -179,7 +179,7 @@ def test_a_lost_file_is_not_made_anew_beside_its_log(storage: SQLiteStorage, pat
 def test_a_file_that_was_cut_off_is_noticed_at_once(storage: SQLiteStorage, path: Path) -> None:
     """F-25: not only when the missing part is needed."""
     storage.close()
-    os.truncate(path, path.stat().st_size - 4096 * 3)
+    os.truncate(path, path.stat().st_size - 8192 * 3)
 
     with pytest.raises(StorageCorruptError, match=r"malformed.*restore a backup"):
         storage.workflow("ingress")

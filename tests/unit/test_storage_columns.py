@@ -114,9 +114,9 @@ def test_bad_query_files_are_refused(text: str) -> None:
 
 
 def test_no_query_changes_rows_without_naming_them() -> None:
-    """Every UPDATE and DELETE says which rows; those on leased items name the epoch."""
+    """Every UPDATE and DELETE says which rows; those on leases name the epoch of the grant."""
     for name, query in all_queries().items():
         if query.startswith(("UPDATE", "DELETE")):
             assert "WHERE" in query, name
-        if query.startswith(("UPDATE items", "DELETE FROM items")) and name != "end_delays":
+        if query.startswith(("UPDATE leases", "DELETE FROM leases")):
             assert "epoch" in query.partition("WHERE")[2], name

@@ -7,109 +7,114 @@ from __future__ import annotations
 
 from collections import Counter
 from datetime import datetime
+from typing import Final, TypeAlias
 
 from syncline.backlog import BacklogCounts, Group, Lane, Totals
 from syncline.storage.columns import as_datetime
 from syncline.storage.dialect import Row
-from syncline.storage.sql_transaction import DELAYED, OPERATIONS, READY, STATES, Transaction
+from syncline.storage.sql_transaction import DELAYED, GROUPS, OPERATIONS, READY, STATES, Transaction
 
 __all__ = ["audit", "counts", "next_due"]
 
-
-def _totals(tx: Transaction, workflow_id: int) -> tuple[Totals, int]:
-    row = tx.session.row("totals", (workflow_id,))
-    tx.expect(1, int(row is not None))
-    put, written, superseded, skipped, dead, discarded, refused, open_letters = row or (0,) * 8
-    totals = Totals(
-        put=put,
-        written=written,
-        superseded=superseded,
-        skipped=skipped,
-        dead=dead,
-        discarded=discarded,
-        refused=refused,
-    )
-    return totals, open_letters
+_ENDED: Final = ("written", "superseded", "skipped", "dead", "discarded")
+_TOTALS: Final = ("put", *_ENDED, "refused")
+#: Table, operation, lane and state.
+_Line: TypeAlias = tuple[int, int, int, int]
 
 
 def counts(tx: Transaction, workflow: str) -> BacklogCounts:
     """See `Storage.counts`."""
     workflow_id = tx.workflow_id(workflow)
-    rows = tx.session.rows("groups", (workflow_id,))
-    totals, open_letters = _totals(tx, workflow_id)
+    queued = tx.session.rows("queued", (workflow_id,))
+    totals = tx.totals(workflow_id)
+    groups = {}
+    for _, table, name, number in queued:
+        op, lane, state = GROUPS[name]
+        groups[Group(table=table, operation=OPERATIONS[op], lane=Lane(lane), state=STATES[state])] = number
     return BacklogCounts(
-        groups={
-            Group(table=table, operation=OPERATIONS[op], lane=Lane(lane), state=STATES[state]): count
-            for table, op, lane, state, count, _ in rows
-        },
-        totals=totals,
-        oldest=_oldest(tx, workflow_id, rows),
-        dead_letters=open_letters,
+        groups=groups,
+        totals=Totals(**{name: totals.get(name, 0) for name in _TOTALS}),
+        oldest=_oldest(tx, workflow_id, queued),
+        dead_letters=totals.get("open", 0),
     )
 
 
-def _oldest(tx: Transaction, workflow_id: int, groups: list[Row]) -> datetime | None:
-    """When the row that has waited longest was queued: a glance at the front of each index."""
-    fronts = [tx.session.row("oldest_leased", (workflow_id,))]
-    for table_id, lane in {(group[5], group[2]) for group in groups if group[3] == READY}:
-        fronts.append(tx.session.row("oldest_ready", (table_id, lane)))
-        fronts.append(tx.session.row("oldest_suspect", (table_id, lane)))
-    for table_id in {group[5] for group in groups if group[3] == DELAYED}:
-        fronts.append(tx.session.row("oldest_delayed", (table_id,)))
+def _oldest(tx: Transaction, workflow_id: int, queued: list[Row]) -> datetime | None:
+    """When the row that has waited longest was queued: a glance at the front of each line."""
+    row, lines = tx.session.row, {(table_id, *GROUPS[name][1:]) for table_id, _, name, _ in queued}
+    fronts = [row("oldest_leased", (workflow_id,))]
+    fronts += [row("oldest_ready", (table, lane, 0)) for table, lane, state in lines if state == READY]
+    fronts += [row("oldest_ready", (table, lane, 1)) for table, lane, state in lines if state == READY]
+    fronts += [row("oldest_delayed", (table,)) for table in {table for table, _, state in lines if state == DELAYED}]
     return min((as_datetime(front[0]) for front in fronts if front is not None), default=None)
 
 
 def next_due(tx: Transaction, workflow: str) -> datetime | None:
     """See `Storage.next_due`."""
-    tables = tx.session.rows("delayed_tables", (tx.workflow_id(workflow),))
-    due = [tx.session.row("next_due", (table_id,)) for (table_id,) in tables]
+    queued = tx.session.rows("queued", (tx.workflow_id(workflow),))
+    tables = {table_id for table_id, _, name, _ in queued if GROUPS[name][2] == DELAYED}
+    due = [tx.session.row("next_due", (table_id,)) for table_id in tables]
     return min((as_datetime(row[0]) for row in due if row is not None and row[0] is not None), default=None)
 
 
 def audit(tx: Transaction, workflow: str) -> list[str]:
     """See `Storage.audit`."""
     workflow_id = tx.workflow_id(workflow)
+    kept = {
+        (table_id, *GROUPS[name]): number for table_id, _, name, number in tx.session.rows("queued", (workflow_id,))
+    }
     return [
-        *_audit_groups(tx, workflow_id),
-        *_audit_totals(tx, workflow_id),
-        *_audit_links(tx, workflow_id),
+        *_audit_groups(tx, workflow_id, kept),
+        *_audit_totals(tx, workflow_id, sum(kept.values())),
+        *_audit_ledger(tx, workflow_id),
     ]
 
 
-def _audit_groups(tx: Transaction, workflow_id: int) -> list[str]:
-    found: Counter[tuple[int, int, int, int]] = Counter()
-    for query in ("audit_groups", "audit_waiting"):
-        for *group, count in tx.session.rows(query, (workflow_id,)):
-            found[tuple(group)] += count
-    kept = {tuple(group): count for *group, count in tx.session.rows("counters", (workflow_id,))}
+def _audit_groups(tx: Transaction, workflow_id: int, kept: dict[_Line, int]) -> list[str]:
+    found: Counter[_Line] = Counter()
+    standing = 0
+    for query in ("audit_ready", "audit_delayed", "audit_leased", "audit_waiting"):
+        for table_id, op, lane, state, number in tx.session.rows(query, (workflow_id,)):
+            found[table_id, op, lane, state] += number
+            standing += number if query != "audit_waiting" else 0
     names = tx.table_names(workflow_id)
+    differences = [
+        f"{names[table_id]}, {OPERATIONS[op]}, {Lane(lane).name.lower()}, {STATES[state]}: the counter says "
+        f"{kept.get((table_id, op, lane, state), 0)} and {found[table_id, op, lane, state]} rows are there."
+        for table_id, op, lane, state in sorted(found.keys() | kept.keys())
+        if found[table_id, op, lane, state] != kept.get((table_id, op, lane, state), 0)
+    ]
+    rows = _number(tx, "audit_items", workflow_id)
+    if rows != standing:
+        differences.append(f"{rows} rows are queued, but {standing} are ready, delayed or leased.")
+    lost = _number(tx, "audit_lost_waiting")
+    if lost:
+        differences.append(f"{lost} changes wait behind a row that is not leased.")
+    return differences
+
+
+def _audit_totals(tx: Transaction, workflow_id: int, queued: int) -> list[str]:
+    totals = tx.totals(workflow_id)
+    put, open_letters = totals.get("put", 0), totals.get("open", 0)
+    ended = sum(totals.get(name, 0) for name in _ENDED)
+    differences = []
+    if put != ended + queued:
+        differences.append(f"{put} changes were put, but {ended} ended and {queued} are queued.")
+    letters = _number(tx, "audit_letters", workflow_id)
+    if letters != open_letters:
+        differences.append(f"the counter says {open_letters} open dead letters and {letters} are there.")
+    return differences
+
+
+def _audit_ledger(tx: Transaction, workflow_id: int) -> list[str]:
+    known: dict[int, int] = dict(tx.session.rows("audit_known"))
     return [
-        f"{names[group[0]]}, {OPERATIONS[group[1]]}, {Lane(group[2]).name.lower()}, {STATES[group[3]]}: "
-        f"the counter says {kept.get(group, 0)} and {found.get(group, 0)} rows are there."
-        for group in sorted(found.keys() | kept.keys())
-        if found.get(group, 0) != kept.get(group, 0)
+        f"{name}: the counter says {tx.known(table_id)} known records and {known.get(table_id, 0)} are there."
+        for table_id, name in sorted(tx.table_names(workflow_id).items())
+        if tx.known(table_id) != known.get(table_id, 0)
     ]
 
 
-def _audit_totals(tx: Transaction, workflow_id: int) -> list[str]:
-    totals, open_letters = _totals(tx, workflow_id)
-    queued = sum(count for *_, count in tx.session.rows("counters", (workflow_id,)))
-    ended = totals.written + totals.superseded + totals.skipped + totals.dead + totals.discarded
-    differences = []
-    if totals.put != ended + queued:
-        differences.append(f"{totals.put} changes were put, but {ended} ended and {queued} are queued.")
-    row = tx.session.row("audit_letters", (workflow_id,))
-    if row is not None and row[0] != open_letters:
-        differences.append(f"the counter says {open_letters} open dead letters and {row[0]} are there.")
-    return differences
-
-
-def _audit_links(tx: Transaction, workflow_id: int) -> list[str]:
-    differences = []
-    lost = tx.session.row("audit_lost_waiting")
-    if lost is not None and lost[0]:
-        differences.append(f"{lost[0]} changes wait behind a row that is not leased.")
-    strays = tx.session.row("audit_strays", (workflow_id,))
-    if strays is not None and strays[0]:
-        differences.append(f"{strays[0]} rows are leased and no grant can settle them.")
-    return differences
+def _number(tx: Transaction, query: str, *parameters: int) -> int:
+    row = tx.session.row(query, parameters)
+    return 0 if row is None else int(row[0])

@@ -6,14 +6,14 @@ What lives here: which rows are next, and whose turn it is. Nothing about how ro
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from itertools import chain, groupby, zip_longest
+from itertools import chain, zip_longest
 from typing import Final
 
-from syncline.backlog import Item, Lane
+from syncline.backlog import SUSPECT_AFTER, Item, Lane
 from syncline.records import RecordKey
 from syncline.storage.columns import as_datetime, key_to_id, read_payload
 from syncline.storage.dialect import Row
-from syncline.storage.sql_transaction import DELAYED, LEASED, READY, Held, Transaction
+from syncline.storage.sql_transaction import DELAYED, GROUPS, LEASED, READY, Held, Transaction
 
 __all__ = ["lease", "mark_sending"]
 
@@ -25,110 +25,145 @@ def lease(tx: Transaction, held: Held, limit: int) -> list[Item]:
     """Claim up to `limit` rows under the conditions of `Backlog.lease`."""
     if limit < 1:
         return []
-    _end_delays(tx, held.workflow_id)
-    lanes = [
-        (lane, [table_id for _, table_id in group])
-        for lane, group in groupby(tx.session.rows("ready_groups", (held.workflow_id,)), key=lambda row: row[0])
-    ]
-    holds_any, holds_suspect = tx.session.row("any_leased", (held.grant.epoch,)) or (False, False)
-    if holds_suspect:
+    lanes = _ready_lanes(tx, held.workflow_id)
+    leased = tx.session.row("held_suspect", (held.epoch,))
+    if leased is not None and leased[0]:
         return []
-    claimed: list[tuple[int, int, Row]] = []
+    items: list[Item] = []
     for lane, tables in lanes:
-        if not holds_any and not claimed and (suspect := _oldest_suspect(tx, lane, tables)):
-            claimed = [suspect]
+        if leased is None and not items and (suspect := _lease_suspect(tx, held, lane, tables)):
+            return suspect
+        items += _lease_in_turn(tx, held, lane, tables, limit - len(items))
+        if len(items) >= limit:
             break
-        claimed += _take_turns(tx, held, lane, tables, limit - len(claimed))
-        if len(claimed) >= limit:
-            break
-    return _claim(tx, held, claimed)
+    return items
 
 
 def mark_sending(tx: Transaction, held: Held, items: Sequence[Item]) -> list[Item]:
     """Note that these rows are about to be sent; those that are still this grant's."""
-    epoch, ids = held.grant.epoch, list({item.id for item in items})
-    if tx.session.run_among("mark_sending", (epoch,), ids) == len(ids):
-        return list(items)
-    mine = {row[0] for row in tx.session.rows_among("still_leased", (epoch,), ids)}
+    ids = {item.id for item in items}
+    if not ids:
+        return []
+    between = (held.epoch, min(ids), max(ids))
+    leased = {row[0] for row in tx.session.rows("leased_between", between)}
+    mine = ids & leased
+    if leased == ids:
+        tx.expect(len(ids), tx.session.run("mark_between", between))
+    else:
+        tx.expect(len(mine), tx.session.run_among("mark_among", (held.epoch,), sorted(mine)))
     return [item for item in items if item.id in mine]
 
 
-def _end_delays(tx: Transaction, workflow_id: int) -> None:
-    for (table_id,) in tx.session.rows("delayed_tables", (workflow_id,)):
-        due = (table_id, tx.now, _DUE_AT_ONCE)
-        groups = tx.session.rows("due_groups", due)
-        if not groups:
-            continue
-        for op, lane, count in groups:
-            tx.move(table_id, op, lane, DELAYED, READY, count)
-        tx.expect(sum(count for _, _, count in groups), tx.session.run("end_delays", due))
-        tx.flush()
+def _ready_lanes(tx: Transaction, workflow_id: int) -> list[tuple[int, list[int]]]:
+    """The lanes in which something may be ready, the most urgent first, with their tables. Ends delays on the way."""
+    queued = tx.session.rows("queued", (workflow_id,))
+    lanes: dict[int, set[int]] = {}
+    for table_id, _, name, _ in queued:
+        _, lane, state = GROUPS[name]
+        if state == READY:
+            lanes.setdefault(lane, set()).add(table_id)
+    for table_id in {table_id for table_id, _, name, _ in queued if GROUPS[name][2] == DELAYED}:
+        for lane in _end_delays(tx, table_id):
+            lanes.setdefault(lane, set()).add(table_id)
+    return [(lane, sorted(lanes[lane])) for lane in sorted(lanes)]
 
 
-def _oldest_suspect(tx: Transaction, lane: int, tables: Iterable[int]) -> tuple[int, int, Row] | None:
+def _end_delays(tx: Transaction, table_id: int) -> set[int]:
+    """Make ready what has come due; the lanes of that."""
+    due = tx.session.rows("due", (table_id, tx.now, _DUE_AT_ONCE))
+    if not due:
+        return set()
+    tx.expect(len(due), tx.session.run_many("remove_delayed", [(table_id, row[0]) for row in due]))
+    ready = [(table_id, lane, int(crashes >= SUSPECT_AFTER), item_id) for item_id, _, lane, crashes in due]
+    tx.expect(len(due), tx.session.run_many("add_ready", ready))
+    groups = [(table_id, op, lane) for _, op, lane, _ in due]
+    tx.count_all(groups, DELAYED, -1)
+    tx.count_all(groups, READY)
+    return {lane for _, lane in (row[1:3] for row in due)}
+
+
+def _lease_suspect(tx: Transaction, held: Held, lane: int, tables: Iterable[int]) -> list[Item]:
     found = [
-        (table_id, lane, row)
+        (rows[0], table_id)
         for table_id in tables
-        if (row := tx.session.row("suspect_item", (table_id, lane))) is not None
+        if (rows := tx.session.rows("ready_items", (table_id, lane, 1, 0, 1)))
     ]
-    return min(found, key=lambda one: one[2][0], default=None)
+    if not found:
+        return []
+    row, table_id = min(found, key=lambda one: one[0][0])
+    return _claim(tx, held, table_id, lane, [row], suspect=1)
 
 
-def _take_turns(
-    tx: Transaction, held: Held, lane: int, tables: Sequence[int], limit: int
-) -> list[tuple[int, int, Row]]:
+def _lease_in_turn(tx: Transaction, held: Held, lane: int, tables: Sequence[int], limit: int) -> list[Item]:
     """The oldest rows of the tables of a lane, one table after the other, beginning behind the one served last."""
-    waiting = [t for t in tables if t > held.turn] + [t for t in tables if t <= held.turn]
-    taken: dict[int, list[Row]] = {table_id: [] for table_id in waiting}
+    if len(tables) == 1:
+        rows = tx.session.rows("ready_items", (tables[0], lane, 0, 0, limit))
+        return _claim(tx, held, tables[0], lane, rows)
+    last = tx.turn(held.workflow_id)
+    in_turn = [table for table in tables if table > last] + [table for table in tables if table <= last]
+    taken = _share(tx, lane, in_turn, limit)
+    served = [table_id for table_id, rows in taken.items() if rows]
+    if served:
+        # Of those with the longest share the last one had the last turn.
+        latest = max(served, key=lambda table_id: (len(taken[table_id]), served.index(table_id)))
+        tx.set_turn(held.workflow_id, latest)
+    claimed = (_claim(tx, held, table_id, lane, rows) for table_id, rows in taken.items())
+    return [item for item in chain.from_iterable(zip_longest(*claimed)) if item is not None]
+
+
+def _share(tx: Transaction, lane: int, in_turn: list[int], limit: int) -> dict[int, list[Row]]:
+    """As equal a number of rows of each table as there are."""
+    taken: dict[int, list[Row]] = {table_id: [] for table_id in in_turn}
     left = limit
-    while waiting and left:
-        share, more = divmod(left, len(waiting))
+    while in_turn and left:
+        share, more = divmod(left, len(in_turn))
         again = []
-        for turn, table_id in enumerate(waiting):
+        for turn, table_id in enumerate(in_turn):
             quota = share + (turn < more)
-            if not quota:
-                again.append(table_id)
-                continue
             behind = taken[table_id][-1][0] if taken[table_id] else 0
-            rows = tx.session.rows("ready_items", (table_id, lane, behind, quota))
+            rows = tx.session.rows("ready_items", (table_id, lane, 0, behind, quota)) if quota else []
             taken[table_id] += rows
             left -= len(rows)
             if len(rows) == quota:
                 again.append(table_id)
-        waiting = again
-    if len(tables) > 1:
-        served = [table_id for table_id, rows in taken.items() if rows]
-        if served:
-            last = max(served, key=lambda table_id: (len(taken[table_id]), served.index(table_id)))
-            tx.session.run("set_turn", (last, held.workflow_id))
-    in_turn = zip_longest(*([(table_id, lane, row) for row in rows] for table_id, rows in taken.items()))
-    return [one for one in chain.from_iterable(in_turn) if one is not None]
+        in_turn = again
+    return taken
 
 
-def _claim(tx: Transaction, held: Held, claimed: Sequence[tuple[int, int, Row]]) -> list[Item]:
-    ids = [row[0] for _, _, row in claimed]
-    tx.expect(len(ids), tx.session.run_among("lease_items", (held.grant.epoch,), ids) if ids else 0)
+def _claim(
+    tx: Transaction, held: Held, table_id: int, lane: int, rows: Sequence[Row], *, suspect: int = 0
+) -> list[Item]:
+    """Lease the first rows of a table and lane."""
+    if not rows:
+        return []
+    place = (table_id, lane, suspect, rows[0][0], rows[-1][0])
+    tx.expect(len(rows), tx.session.run("lease_ready", (held.epoch, *place)))
+    tx.expect(len(rows), tx.session.run("leave_ready", place))
+    groups = [(table_id, row[3], lane) for row in rows]
+    tx.count_all(groups, READY, -1)
+    tx.count_all(groups, LEASED)
+    return _as_items(tx.table_name(held.workflow_id, table_id), Lane(lane), rows)
+
+
+def _as_items(table: str, lane: Lane, rows: Sequence[Row]) -> list[Item]:
+    moments = {queued_at: as_datetime(queued_at) for queued_at in {row[9] for row in rows}}
     items = []
-    for table_id, lane, row in claimed:
-        tx.move(table_id, row[3], lane, READY, LEASED)
-        items.append(_as_item(tx.table_name(held.workflow_id, table_id), lane, row))
+    for item_id, key, seq, _, first, refresh, ambiguous, attempts, crashes, queued_at, expected, stored in rows:
+        payload, sound = read_payload(stored, expected)
+        items.append(
+            Item(
+                id=item_id,
+                key=RecordKey(table=table, id=key_to_id(key)),
+                seq=seq,
+                payload=payload,
+                lane=lane,
+                first=first == 1,
+                # What was damaged on the disk must be read again from the source.
+                refresh=refresh == 1 or not sound,
+                ambiguous=ambiguous == 1,
+                attempts=attempts + 1,
+                crashes=crashes,
+                queued_at=moments[queued_at],
+            )
+        )
     return items
-
-
-def _as_item(table: str, lane: int, row: Row) -> Item:
-    item_id, key, seq, _, first, refresh, ambiguous, attempts, crashes, queued_at, expected, stored = row
-    payload, sound = read_payload(stored, expected)
-    return Item(
-        id=item_id,
-        key=RecordKey(table=table, id=key_to_id(key)),
-        seq=seq,
-        payload=payload,
-        lane=Lane(lane),
-        first=bool(first),
-        # What was damaged on the disk must be read again from the source.
-        refresh=bool(refresh) or not sound,
-        ambiguous=bool(ambiguous),
-        attempts=attempts + 1,
-        crashes=crashes,
-        queued_at=as_datetime(queued_at),
-    )

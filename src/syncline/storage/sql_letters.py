@@ -39,7 +39,8 @@ def set_aside(tx: Transaction, held: Held, letter: Letter) -> None:
     """Write a letter. Of the open ones of a record only the newest stays open."""
     status = DeadLetterStatus.OPEN
     key = (letter.table_id, letter.key, letter.seq)
-    resolve(tx, held.workflow_id, [key])
+    if tx.open_letters(held.workflow_id):
+        resolve(tx, held.workflow_id, [key])
     newer = tx.session.row("newer_letter", key)
     if newer is not None and newer[0]:
         status = DeadLetterStatus.RESOLVED
@@ -49,13 +50,13 @@ def set_aside(tx: Transaction, held: Held, letter: Letter) -> None:
          printable(letter.message), tx.now, held.grant.generation, letter.attempts, letter.first, letter.ambiguous,
          status.value),
     )  # fmt: skip
-    tx.total(held.workflow_id, dead=1, open_letters=int(status is DeadLetterStatus.OPEN))
+    tx.total(held.workflow_id, dead=1, open=int(status is DeadLetterStatus.OPEN))
 
 
 def resolve(tx: Transaction, workflow_id: int, settled: Iterable[tuple[int, bytes, int]]) -> None:
     """Close the open letters of these (table, key) that are not newer than the sequence beside them."""
     resolved = tx.session.run_many("resolve_letters", settled)
-    tx.total(workflow_id, open_letters=-resolved)
+    tx.total(workflow_id, open=-resolved)
 
 
 def letters(
@@ -104,12 +105,9 @@ def retry(tx: Transaction, workflow: str, ids: Sequence[int]) -> int:
     found = sorted(tx.session.rows_among("open_letters_among", (workflow_id,), ids))
     for letter_id, _, table, key, first, ambiguous in found:
         _close(tx, workflow_id, letter_id, DeadLetterStatus.RETRIED)
-        tx.expect(1, tx.session.run("take_read", (workflow_id,)))
-        row = tx.session.row("last_read", (workflow_id,))
-        tx.expect(1, int(row is not None))
         entry = Entry(
             key=RecordKey(table=table, id=key_to_id(key)),
-            seq=row[0] if row else 0,
+            seq=tx.next_read(workflow_id),
             payload=None,
             lane=Lane.LIVE,
             first=bool(first),
@@ -131,4 +129,4 @@ def discard(tx: Transaction, workflow: str, ids: Sequence[int]) -> int:
 
 def _close(tx: Transaction, workflow_id: int, letter_id: int, status: DeadLetterStatus) -> None:
     tx.expect(1, tx.session.run("close_letter", (status.value, letter_id)))
-    tx.total(workflow_id, open_letters=-1)
+    tx.total(workflow_id, open=-1)

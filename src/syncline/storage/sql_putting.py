@@ -9,12 +9,12 @@ from collections.abc import Iterable, Sequence
 
 from attrs import frozen
 
-from syncline.backlog import Entry, PutReport
+from syncline.backlog import SUSPECT_AFTER, Entry, PutReport
 from syncline.storage.columns import checksum, key_to_column
 from syncline.storage.dialect import Row
-from syncline.storage.sql_transaction import DELETE, LEASED, READY, UPSERT, Transaction
+from syncline.storage.sql_transaction import DELAYED, DELETE, READY, UPSERT, Transaction
 
-__all__ = ["cancel_queued", "put", "put_again"]
+__all__ = ["cancel_queued", "put", "put_again", "record_ids"]
 
 
 @frozen
@@ -31,124 +31,210 @@ class _Placed:
     def op(self) -> int:
         return DELETE if self.entry.payload is None and not self.entry.refresh else UPSERT
 
-    def as_item(self, now: int) -> tuple[object, ...]:
-        """The parameters of `add_item`."""
-        entry, payload = self.entry, self.entry.payload
-        return (
-            self.id, self.table_id, self.key, entry.seq, self.op, int(entry.lane), entry.first, entry.refresh,
-            self.ambiguous, now, checksum(payload), payload,
-        )  # fmt: skip
+    @property
+    def lane(self) -> int:
+        return int(self.entry.lane)
+
+
+@frozen
+class _Queued:
+    """What is queued for a record already."""
+
+    id: int
+    seq: int
+    op: int
+    lane: int
+    first: int
+    ambiguous: int
+    crashes: int
+    leased: int
+    delayed: int
+
+    @property
+    def state(self) -> int:
+        return DELAYED if self.delayed else READY
+
+    @property
+    def suspect(self) -> int:
+        return int(self.crashes >= SUSPECT_AFTER)
 
 
 def put(tx: Transaction, workflow_id: int, entries: Sequence[Entry]) -> PutReport:
     """Queue changes under the conditions of `Backlog.put`."""
     if not entries:
         return PutReport(queued=0, superseded=0, skipped=0)
-    first_id = tx.take_numbers("item", len(entries))
     tables = {table: tx.table_id(workflow_id, table) for table in {entry.key.table for entry in entries}}
     placed = [
-        _Placed(place, tables[entry.key.table], key_to_column(entry.key.id), entry)
-        for place, entry in enumerate(entries, first_id)
+        (place, tables[entry.key.table], key_to_column(entry.key.id), entry)
+        for place, entry in enumerate(entries, tx.next_ids(len(entries)))
     ]
     plain, others = _split(placed)
     others += _add(tx, plain)
     others.sort(key=lambda one: one.id)
-    queued, superseded, skipped = len(placed) - len(others), 0, 0
-    for one in others:
-        match _place(tx, one):
-            case "queued":
-                queued += 1
-            case "superseded":
-                superseded += 1
-            case _:
-                skipped += 1
-    tx.total(workflow_id, put=len(entries), superseded=superseded, skipped=skipped)
-    return PutReport(queued=queued, superseded=superseded, skipped=skipped)
+    outcomes = _place_all(tx, others)
+    report = PutReport(
+        queued=len(placed) - len(others) + outcomes.count("queued"),
+        superseded=outcomes.count("superseded"),
+        skipped=outcomes.count("skipped"),
+    )
+    tx.total(workflow_id, put=len(entries), superseded=report.superseded, skipped=report.skipped)
+    return report
 
 
 def put_again(tx: Transaction, workflow_id: int, entry: Entry, *, ambiguous: bool) -> None:
     """Queue one change whose earlier attempt may have been applied."""
-    place = tx.take_numbers("item")
-    table_id = tx.table_id(workflow_id, entry.key.table)
-    outcome = _place(tx, _Placed(place, table_id, key_to_column(entry.key.id), entry, ambiguous))
-    tx.total(workflow_id, put=1, superseded=int(outcome == "superseded"))
+    place, table_id = tx.next_ids(1), tx.table_id(workflow_id, entry.key.table)
+    outcomes = _place_all(tx, [_Placed(place, table_id, key_to_column(entry.key.id), entry, ambiguous)])
+    tx.total(workflow_id, put=1, superseded=outcomes.count("superseded"))
 
 
-def _split(placed: Iterable[_Placed]) -> tuple[list[_Placed], list[_Placed]]:
+def record_ids(tx: Transaction, table_id: int, keys: Iterable[bytes]) -> dict[bytes, int]:
+    """The ids of those records that are stored."""
+    return dict(tx.session.rows_among("records_among", (table_id,), list(set(keys))))
+
+
+_Loose = tuple[int, int, bytes, Entry]
+
+
+def _split(placed: list[_Loose]) -> tuple[list[_Loose], list[_Placed]]:
     """Those that can be inserted first, and those whose fate depends on what is queued when their turn comes."""
-    plain: list[_Placed] = []
+    if not any(entry.only_if_queued for *_, entry in placed):
+        return placed, []
+    plain: list[_Loose] = []
     others: list[_Placed] = []
     later: set[tuple[int, bytes]] = set()
     for one in placed:
-        if one.entry.only_if_queued or (later and (one.table_id, one.key) in later):
-            later.add((one.table_id, one.key))
-            others.append(one)
+        _, table_id, key, entry = one
+        if entry.only_if_queued or (table_id, key) in later:
+            later.add((table_id, key))
+            others.append(_Placed(*one))
         else:
             plain.append(one)
     return plain, others
 
 
-def _add(tx: Transaction, plain: Sequence[_Placed]) -> list[_Placed]:
-    """Insert what is new, all in one statement; returns those whose key is queued already."""
+def _add(tx: Transaction, plain: list[_Loose]) -> list[_Placed]:
+    """Insert what is new, each kind of row in one statement; returns those whose record is queued already."""
     if not plain:
         return []
-    now = tx.now
-    added = tx.session.run_many("add_item", [one.as_item(now) for one in plain])
+    records = _add_records(tx, plain)
+    first, last, now = plain[0][0], plain[-1][0], tx.now
+    rows = []
+    groups = []
+    for (place, table_id, _, entry), record_id in zip(plain, records, strict=True):
+        payload, lane = entry.payload, int(entry.lane)
+        op = DELETE if payload is None and not entry.refresh else UPSERT
+        groups.append((table_id, op, lane))
+        rows.append(
+            # Plain ints: the driver is slow to bind anything else, also a bool.
+            (place, record_id, table_id, entry.seq, op, lane, 1 if entry.first else 0, 1 if entry.refresh else 0, 0,
+             now, checksum(payload), payload)
+        )  # fmt: skip
+    added = tx.session.run_many("add_item", rows)
     known: list[_Placed] = []
     if added < len(plain):
-        there = {row[0] for row in tx.session.rows("added_items", (plain[0].id, plain[-1].id))}
-        known = [one for one in plain if one.id not in there]
-        plain = [one for one in plain if one.id in there]
-    tx.expect(len(plain), added)
-    for one in plain:
-        tx.count(one.table_id, one.op, int(one.entry.lane), READY)
+        there = {row[0] for row in tx.session.rows("added_items", (first, last))}
+        known = [_Placed(*one) for one in plain if one[0] not in there]
+        groups = [group for group, one in zip(groups, plain, strict=True) if one[0] in there]
+    tx.expect(len(groups), added)
+    tx.expect(added, tx.session.run("ready_added", (first, last)))
+    tx.count_all(groups, READY)
     return known
 
 
-def _place(tx: Transaction, one: _Placed) -> str:
-    """Queue one change beside what is queued for its key: `queued`, `superseded` or `skipped`."""
-    found = tx.session.row("find_item", (one.table_id, one.key))
-    if found is None:
-        if one.entry.only_if_queued:
-            return "skipped"
-        tx.expect(1, tx.session.run("add_item", one.as_item(tx.now)))
-        tx.count(one.table_id, one.op, int(one.entry.lane), READY)
-        return "queued"
-    item_id, seq, op, lane, state, first, ambiguous = found
-    if state == LEASED:
-        return _place_behind(tx, one, item_id, seq, first)
+def _add_records(tx: Transaction, plain: list[_Loose]) -> list[int]:
+    """The ids of the records, in the same order; a new record gets the place of its first change as its id."""
+    added = tx.session.run_many("add_record", [one[:3] for one in plain])
+    if added == len(plain):
+        return [one[0] for one in plain]
+    there = {row[0] for row in tx.session.rows("added_records", (plain[0][0], plain[-1][0]))} if added else set()
+    known = {
+        table_id: record_ids(tx, table_id, (one[2] for one in plain if one[0] not in there and one[1] == table_id))
+        for table_id in {one[1] for one in plain if one[0] not in there}
+    }
+    return [
+        place if place in there else known[table_id][key]  #
+        for place, table_id, key, _ in plain
+    ]
+
+
+def _place_all(tx: Transaction, others: Sequence[_Placed]) -> list[str]:
+    """Queue changes one after the other beside what is queued for their records."""
+    known = {
+        table_id: record_ids(tx, table_id, (one.key for one in others if one.table_id == table_id))
+        for table_id in {one.table_id for one in others}
+    }
+    return [_place(tx, one, known[one.table_id]) for one in others]
+
+
+def _place(tx: Transaction, one: _Placed, known: dict[bytes, int]) -> str:
+    """Queue one change: `queued`, `superseded` or `skipped`."""
+    record_id = known.get(one.key)
+    found = None if record_id is None else tx.session.row("find_item", (record_id,))
+    if found is not None:
+        queued = _Queued(*found)
+        return _place_behind(tx, one, queued) if queued.leased else _merge(tx, one, queued)
+    if one.entry.only_if_queued:
+        return "skipped"
+    if record_id is None:
+        record_id = known[one.key] = one.id
+        tx.expect(1, tx.session.run("add_record", (record_id, one.table_id, one.key)))
     entry = one.entry
-    flags = (min(lane, int(entry.lane)), first or entry.first)
-    ambiguous = ambiguous or one.ambiguous
-    tx.count(one.table_id, op, lane, state, -1)
-    if entry.seq >= seq:
+    row = (
+        one.id, record_id, one.table_id, entry.seq, one.op, one.lane, entry.first, entry.refresh, one.ambiguous, tx.now,
+        checksum(entry.payload), entry.payload,
+    )  # fmt: skip
+    tx.expect(1, tx.session.run("add_item", row))
+    tx.expect(1, tx.session.run("add_ready", (one.table_id, one.lane, 0, one.id)))
+    tx.count(one.table_id, one.op, one.lane, READY)
+    return "queued"
+
+
+def _merge(tx: Transaction, one: _Placed, queued: _Queued) -> str:
+    """Two changes of a record that waits: it keeps its place, and only one of them stays."""
+    entry, session, op = one.entry, tx.session, queued.op
+    flags = (min(queued.lane, one.lane), bool(queued.first) or entry.first)
+    ambiguous = bool(queued.ambiguous) or one.ambiguous
+    if entry.seq >= queued.seq:
         op = one.op
-        values = (entry.seq, op, *flags, entry.refresh, ambiguous, checksum(entry.payload), entry.payload, item_id)
-        tx.expect(1, tx.session.run("replace_item", values))
+        values = (entry.seq, op, *flags, entry.refresh, ambiguous, checksum(entry.payload), entry.payload, queued.id)
+        tx.expect(1, session.run("replace_item", values))
     else:
-        tx.expect(1, tx.session.run("urge_item", (*flags, ambiguous, item_id)))
+        tx.expect(1, session.run("urge_item", (*flags, ambiguous, queued.id)))
+    if queued.delayed or flags[0] != queued.lane:
+        _leave(tx, one.table_id, queued)
+        tx.expect(1, session.run("add_ready", (one.table_id, flags[0], queued.suspect, queued.id)))
+    tx.count(one.table_id, queued.op, queued.lane, queued.state, -1)
     tx.count(one.table_id, op, flags[0], READY)
     return "superseded"
 
 
-def _place_behind(tx: Transaction, one: _Placed, item_id: int, leased_seq: int, leased_first: int) -> str:
-    """Queue one change behind a leased row of its key."""
+def _leave(tx: Transaction, table_id: int, queued: _Queued) -> None:
+    """Take a row that waits out of where it waits."""
+    if queued.delayed:
+        tx.expect(1, tx.session.run("remove_delayed", (table_id, queued.id)))
+    else:
+        tx.expect(1, tx.session.run("remove_ready", (table_id, queued.lane, queued.suspect, queued.id)))
+
+
+def _place_behind(tx: Transaction, one: _Placed, leased: _Queued) -> str:
+    """Queue one change behind a leased row of its record."""
     entry, session = one.entry, tx.session
-    found = session.row("find_waiting", (item_id,))
+    found = session.row("find_waiting", (leased.id,))
     if found is not None:
-        return _merge_waiting(tx, one, item_id, found)
+        return _merge_waiting(tx, one, leased.id, found)
     refresh, payload = entry.refresh, entry.payload
-    if entry.seq < leased_seq:
-        if not entry.first or leased_first or one.op == DELETE:
+    if entry.seq < leased.seq:
+        if not entry.first or leased.first or one.op == DELETE:
             return "superseded"
         # What is being sent lacks the fields of a first load and cannot change any more: have it read and written anew.
         refresh, payload = True, None
     session.run(
         "add_waiting",
-        (item_id, one.id, max(entry.seq, leased_seq), one.op, int(entry.lane), entry.first, refresh, one.ambiguous,
-         tx.now, checksum(payload), payload),
+        (leased.id, one.id, max(entry.seq, leased.seq), one.op, one.lane, entry.first, refresh, one.ambiguous, tx.now,
+         checksum(payload), payload),
     )  # fmt: skip
-    tx.count(one.table_id, one.op, int(entry.lane), READY)
+    tx.count(one.table_id, one.op, one.lane, READY)
     return "queued"
 
 
@@ -156,41 +242,48 @@ def _merge_waiting(tx: Transaction, one: _Placed, item_id: int, found: Row) -> s
     """Two changes wait behind the same leased row: only one of them can stay."""
     _, seq, op, lane, first, _, ambiguous, *_ = found
     entry = one.entry
-    flags = (min(lane, int(entry.lane)), bool(first) or entry.first)
+    flags = (min(lane, one.lane), bool(first) or entry.first)
+    ambiguous = bool(ambiguous) or one.ambiguous
     tx.count(one.table_id, op, lane, READY, -1)
     if entry.seq >= seq:
         op = one.op
-        values = (
-            entry.seq, op, *flags, entry.refresh, bool(ambiguous) or one.ambiguous,
-            checksum(entry.payload), entry.payload, item_id,
-        )  # fmt: skip
+        values = (entry.seq, op, *flags, entry.refresh, ambiguous, checksum(entry.payload), entry.payload, item_id)
         tx.expect(1, tx.session.run("replace_waiting", values))
     else:
-        tx.expect(1, tx.session.run("urge_waiting", (*flags, bool(ambiguous) or one.ambiguous, item_id)))
+        tx.expect(1, tx.session.run("urge_waiting", (*flags, ambiguous, item_id)))
     tx.count(one.table_id, op, flags[0], READY)
     return "superseded"
 
 
 def cancel_queued(tx: Transaction, workflow_id: int, entry: Entry) -> tuple[bool, bool]:
-    """Take out what is queued for the key and is not newer; a leased row stays.
+    """Take out what is queued for the record and is not newer; a leased row stays.
 
     Returns whether any of it was a first load, and whether it may have been applied.
     """
-    table_id = tx.table_id(workflow_id, entry.key.table)
-    found = tx.session.row("find_item", (table_id, key_to_column(entry.key.id)))
+    table_id, key = tx.table_id(workflow_id, entry.key.table), key_to_column(entry.key.id)
+    record_id = record_ids(tx, table_id, [key]).get(key)
+    found = None if record_id is None else tx.session.row("find_item", (record_id,))
     if found is None:
         return False, False
-    item_id, seq, op, lane, state, first, ambiguous = found
-    remove = "remove_item"
-    if state == LEASED:
-        waiting = tx.session.row("find_waiting", (item_id,))
-        if waiting is None:
-            return False, False
-        _, seq, op, lane, first, _, ambiguous, *_ = waiting
-        remove, state = "remove_waiting", READY
-    if seq > entry.seq:
+    queued = _Queued(*found)
+    if queued.leased:
+        return _cancel_waiting(tx, workflow_id, table_id, queued.id, entry.seq)
+    if queued.seq > entry.seq:
         return False, False
-    tx.expect(1, tx.session.run(remove, (item_id,)))
-    tx.count(table_id, op, lane, state, -1)
+    _leave(tx, table_id, queued)
+    tx.expect(1, tx.session.run("remove_item", (queued.id,)))
+    tx.session.run("drop_record", (record_id,))
+    tx.count(table_id, queued.op, queued.lane, queued.state, -1)
+    tx.total(workflow_id, superseded=1)
+    return bool(queued.first), bool(queued.ambiguous)
+
+
+def _cancel_waiting(tx: Transaction, workflow_id: int, table_id: int, item_id: int, seq: int) -> tuple[bool, bool]:
+    waiting = tx.session.row("find_waiting", (item_id,))
+    if waiting is None or waiting[1] > seq:
+        return False, False
+    _, _, op, lane, first, _, ambiguous, *_ = waiting
+    tx.expect(1, tx.session.run("remove_waiting", (item_id,)))
+    tx.count(table_id, op, lane, READY, -1)
     tx.total(workflow_id, superseded=1)
     return bool(first), bool(ambiguous)

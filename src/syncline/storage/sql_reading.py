@@ -21,20 +21,11 @@ __all__ = [
     "end_resync",
     "ledger",
     "ledger_size",
-    "next_read",
     "positions",
     "unseen",
     "want_replay",
     "wanted_replays",
 ]
-
-
-def next_read(tx: Transaction, workflow_id: int) -> int:
-    """See `Storage.next_read`."""
-    tx.expect(1, tx.session.run("take_read", (workflow_id,)))
-    row = tx.session.row("last_read", (workflow_id,))
-    tx.expect(1, int(row is not None))
-    return int(row[0]) if row else 0
 
 
 def positions(tx: Transaction, workflow: str) -> dict[str, ReadPosition]:
@@ -50,11 +41,23 @@ def commit_page(tx: Transaction, held: Held, page: PageCommit) -> PutReport:
     for refusal in page.refusals:
         _refuse(tx, held, refusal)
     if page.position.resync and page.seen:
-        tx.session.run_many("add_seen", [(table_id, key_to_column(record_id)) for record_id in page.seen])
+        _note_seen(tx, table_id, [key_to_column(record_id) for record_id in page.seen])
     if page.skipped:
         tx.total(held.workflow_id, put=page.skipped, skipped=page.skipped)
     _set_position(tx, table_id, page.position)
     return report
+
+
+def _note_seen(tx: Transaction, table_id: int, keys: Sequence[bytes]) -> None:
+    """Mark records as seen; also unknown ones, which may become known before the resync ends."""
+    known = sql_putting.record_ids(tx, table_id, keys)
+    new = [key for key in dict.fromkeys(keys) if key not in known]
+    if new:
+        first_id = tx.next_ids(len(new))
+        known.update({key: record_id for record_id, key in enumerate(new, first_id)})
+        added = [(known[key], table_id, key) for key in new]
+        tx.expect(len(new), tx.session.run_many("add_record", added))
+    tx.session.run_many("add_seen", [(table_id, record_id) for record_id in known.values()])
 
 
 def _refuse(tx: Transaction, held: Held, refusal: Refusal) -> None:
@@ -94,15 +97,20 @@ def unseen(tx: Transaction, workflow: str, table: str, limit: int) -> list[str]:
 def end_resync(tx: Transaction, held: Held, table: str, position: ReadPosition) -> None:
     """See `Storage.end_resync`."""
     table_id = tx.table_id(held.workflow_id, table)
-    tx.session.run("forget_seen", (table_id,))
+    _forget_seen(tx, table_id)
     _set_position(tx, table_id, position)
+
+
+def _forget_seen(tx: Transaction, table_id: int) -> None:
+    tx.session.run("drop_seen_records", (table_id,))
+    tx.session.run("forget_seen", (table_id,))
 
 
 def drop_position(tx: Transaction, workflow: str, table: str) -> None:
     """See `Storage.drop_position`."""
     table_id = tx.find_table(tx.workflow_id(workflow), table)
     if table_id is not None:
-        tx.session.run("forget_seen", (table_id,))
+        _forget_seen(tx, table_id)
         tx.expect(1, tx.session.run("set_position", (None, table_id)))
 
 
@@ -137,5 +145,4 @@ def ledger(tx: Transaction, workflow: str, table: str, ids: Sequence[str]) -> Ma
 def ledger_size(tx: Transaction, workflow: str, table: str) -> int:
     """See `Storage.ledger_size`."""
     table_id = tx.find_table(tx.workflow_id(workflow), table)
-    row = None if table_id is None else tx.session.row("ledger_size", (table_id,))
-    return 0 if row is None else int(row[0])
+    return 0 if table_id is None else tx.known(table_id)

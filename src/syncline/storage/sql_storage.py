@@ -12,7 +12,6 @@ from datetime import datetime, timedelta
 from typing import final
 
 from syncline.backlog import BacklogCounts, Entry, Grant, Item, PutReport, Settlement, SettleReport
-from syncline.errors import StorageCorruptError
 from syncline.records import ReadPosition
 from syncline.storage import (
     sql_counts,
@@ -25,7 +24,7 @@ from syncline.storage import (
     sql_workflows,
 )
 from syncline.storage.columns import as_datetime
-from syncline.storage.dialect import Database, Session
+from syncline.storage.dialect import Database
 from syncline.storage.sql_transaction import Names, Transaction
 from syncline.store import (
     ActionEntry,
@@ -51,23 +50,17 @@ class SQLStorage(Storage):
         self._names = Names()
         database.on_rollback(self._names.forget)
 
-    def _time(self, session: Session) -> int:
-        row = session.row("now")
-        if row is None:
-            raise StorageCorruptError("the database does not tell the time.")
-        return int(row[0]) + self._time_offset
-
     @contextmanager
     def _writing(self) -> Iterator[Transaction]:
         with self._database.writing() as session:
-            transaction = Transaction(session, self._names, self._time)
+            transaction = Transaction(session, self._names, self._time_offset)
             yield transaction
             transaction.flush()
 
     @contextmanager
     def _reading(self) -> Iterator[Transaction]:
         with self._database.reading() as session:
-            yield Transaction(session, self._names, self._time)
+            yield Transaction(session, self._names, self._time_offset)
 
     # -- opening ------------------------------------------------------------------------------------------------
 
@@ -135,7 +128,7 @@ class SQLStorage(Storage):
 
     def next_read(self, grant: Grant) -> int:
         with self._writing() as tx:
-            return sql_reading.next_read(tx, tx.hold(grant).workflow_id)
+            return tx.next_read(tx.hold(grant).workflow_id)
 
     def positions(self, workflow: str) -> Mapping[str, ReadPosition]:
         with self._reading() as tx:

@@ -7,24 +7,50 @@ which are collected while the transaction runs and written once before it commit
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
 from typing import Final
 
 from attrs import define, field, frozen
 
-from syncline.backlog import Grant, ItemState, Operation
+from syncline.backlog import Grant, ItemState, Lane, Operation
 from syncline.errors import LeaseLostError, StorageCorruptError
 from syncline.storage.dialect import Session
 
-__all__ = ["DELAYED", "DELETE", "LEASED", "OPERATIONS", "READY", "STATES", "UPSERT", "Held", "Names", "Transaction"]
+__all__ = [
+    "DELAYED",
+    "DELETE",
+    "GROUPS",
+    "LEASED",
+    "OPERATIONS",
+    "READY",
+    "STATES",
+    "UPSERT",
+    "Held",
+    "Names",
+    "Transaction",
+]
 
-#: What the columns `op` and `state` mean.
+#: What the column `op` means, and the third part of a group of counted changes.
 OPERATIONS: Final = (Operation.UPSERT, Operation.DELETE)
 UPSERT, DELETE = range(2)
 STATES: Final = (ItemState.READY, ItemState.DELAYED, ItemState.LEASED)
 READY, DELAYED, LEASED = range(3)
 
-_TOTALS: Final = ("put", "written", "superseded", "skipped", "dead", "discarded", "refused", "open_letters")
+_NAMES_OF_GROUPS: Final[Mapping[tuple[int, int, int], str]] = MappingProxyType(
+    {
+        (op, int(lane), state): f"{operation}.{lane.name.lower()}.{STATES[state]}"
+        for op, operation in enumerate(OPERATIONS)
+        for lane in Lane
+        for state in range(len(STATES))
+    }
+)
+#: Operation, lane and state of what a counter counts, by the counter's name.
+GROUPS: Final[Mapping[str, tuple[int, int, int]]] = MappingProxyType(
+    {name: group for group, name in _NAMES_OF_GROUPS.items()}
+)
+#: The scope of counters that belong to the whole store. Tables count under their id, workflows below zero.
+_STORE: Final = 0
 
 
 @define
@@ -47,10 +73,10 @@ class Held:
 
     grant: Grant
     workflow_id: int
-    #: Dead letters of the workflow that are open.
-    open_letters: int
-    #: The table that was served last.
-    turn: int
+
+    @property
+    def epoch(self) -> int:
+        return self.grant.epoch
 
 
 @define(eq=False)
@@ -59,16 +85,19 @@ class Transaction:
 
     session: Session
     _names: Names
-    _time: Callable[[Session], int]
-    _groups: Counter[tuple[int, int, int, int]] = field(factory=Counter)
-    _totals: dict[int, Counter[str]] = field(factory=dict)
+    #: Microseconds that time runs ahead of the database's, in tests.
+    _ahead: int
+    _changes: Counter[tuple[int, str]] = field(factory=Counter)
     _now: int | None = None
 
     @property
     def now(self) -> int:
         """The time in microseconds; one moment for the whole transaction."""
         if self._now is None:
-            self._now = self._time(self.session)
+            row = self.session.row("now")
+            if row is None:
+                raise StorageCorruptError("the database does not tell the time.")
+            self._now = row[0] + self._ahead
         return self._now
 
     # -- names --------------------------------------------------------------------------------------------------
@@ -115,12 +144,16 @@ class Transaction:
             names.update(self.table_names(workflow_id))
         return names[table_id]
 
-    # -- guards and numbers -------------------------------------------------------------------------------------
+    # -- guards -------------------------------------------------------------------------------------------------
 
     def held(self, grant: Grant) -> Held | None:
         """What the grant holds, or None when another one followed, it was given back, or its generation passed."""
         row = self.session.row("hold", (grant.workflow, grant.generation, grant.epoch, grant.owner))
-        return None if row is None else Held(grant, *row)
+        if row is None:
+            return None
+        workflow_id, now = row
+        self._now = now + self._ahead
+        return Held(grant, workflow_id)
 
     def hold(self, grant: Grant) -> Held:
         """What the grant holds. Raises LeaseLostError when it holds no more."""
@@ -132,15 +165,6 @@ class Transaction:
             )
         return held
 
-    def take_numbers(self, sequence: str, count: int = 1) -> int:
-        """The first of `count` numbers that were never given before."""
-        self.expect(1, self.session.run("take_numbers", (count, sequence)))
-        row = self.session.row("last_number", (sequence,))
-        if row is None:
-            raise StorageCorruptError(f"the number sequence {sequence} is missing.")
-        last: int = row[0]
-        return last - count + 1
-
     @staticmethod
     def expect(wanted: int, changed: int) -> None:
         """Raises StorageCorruptError, which ends the transaction, when a guarded write did not change what it must."""
@@ -151,25 +175,69 @@ class Transaction:
 
     def count(self, table_id: int, op: int, lane: int, state: int, change: int = 1) -> None:
         """Note that this many more (or fewer) changes stand here."""
-        self._groups[table_id, op, lane, state] += change
+        self._changes[table_id, _NAMES_OF_GROUPS[op, lane, state]] += change
 
-    def move(self, table_id: int, op: int, lane: int, state: int, to: int, count: int = 1) -> None:
-        """Note that changes went from one state to another."""
-        self._groups[table_id, op, lane, state] -= count
-        self._groups[table_id, op, lane, to] += count
+    def count_all(self, groups: Iterable[tuple[int, int, int]], state: int, sign: int = 1) -> None:
+        """Note one change more (or less) for each (table, operation, lane)."""
+        for (table_id, op, lane), number in Counter(groups).items():
+            self.count(table_id, op, lane, state, sign * number)
+
+    def count_known(self, table_id: int, change: int) -> None:
+        """Note that the ledger knows this many more (or fewer) records of a table."""
+        self._changes[table_id, "known"] += change
 
     def total(self, workflow_id: int, **changes: int) -> None:
         """Note what is to be added to the totals of a workflow."""
-        self._totals.setdefault(workflow_id, Counter()).update(changes)
+        for name, change in changes.items():
+            self._changes[-workflow_id, name] += change
+
+    def totals(self, workflow_id: int) -> dict[str, int]:
+        """All totals of a workflow that were ever added to, as of the transaction's beginning."""
+        return dict(self.session.rows("totals", (-workflow_id,)))
+
+    def counter(self, scope: int, name: str) -> int:
+        """One counter, with what this transaction adds to it."""
+        row = self.session.row("counter", (scope, name))
+        return (0 if row is None else int(row[0])) + self._changes[scope, name]
+
+    def open_letters(self, workflow_id: int) -> int:
+        """Dead letters of the workflow that are open."""
+        return self.counter(-workflow_id, "open")
+
+    def known(self, table_id: int) -> int:
+        """How many records of the table the ledger has."""
+        return self.counter(table_id, "known")
+
+    def turn(self, workflow_id: int) -> int:
+        """The table that was served last."""
+        return self.counter(-workflow_id, "turn")
+
+    def set_turn(self, workflow_id: int, table_id: int) -> None:
+        """Note which table was served last."""
+        self.session.run("set_turn", (-workflow_id, table_id))
+
+    def next_read(self, workflow_id: int) -> int:
+        """A read sequence that was never given before for this workflow."""
+        last = self.counter(-workflow_id, "read")
+        self.total(workflow_id, read=1)
+        return last + 1
+
+    def next_epoch(self) -> int:
+        """An epoch that was never given before."""
+        return self._take("epoch", 1)
+
+    def next_ids(self, count: int) -> int:
+        """The first of `count` ids that no row of the queue ever had."""
+        return self._take("number", count)
+
+    def _take(self, name: str, count: int) -> int:
+        last = self.counter(_STORE, name)
+        self._changes[_STORE, name] += count
+        return last + 1
 
     def flush(self) -> None:
         """Write what was noted. The database refuses a counter below zero."""
-        for group, change in self._groups.items():
-            if change and not self.session.run("add_to_counter", (change, *group)):
-                self.session.run("start_counter", (change, *group))
-        for workflow_id, changes in self._totals.items():
-            if any(changes.values()):
-                added = [changes[name] for name in _TOTALS]
-                self.expect(1, self.session.run("add_to_totals", (*added, workflow_id)))
-        self._groups.clear()
-        self._totals.clear()
+        for counter, change in self._changes.items():
+            if change and not self.session.run("add_to_counter", (change, *counter)):
+                self.session.run("start_counter", (change, *counter))
+        self._changes.clear()

@@ -39,7 +39,6 @@ def register(tx: Transaction, workflow: str, definition: str) -> WorkflowRow:
     if tx.session.run("add_workflow", (workflow, INITIAL_STATE.value, definition)):
         workflow_id = tx.workflow_id(workflow)
         tx.session.run("add_grant", (workflow_id,))
-        tx.session.run("add_totals", (workflow_id,))
     return workflow_row(tx, workflow)
 
 
@@ -170,7 +169,7 @@ def acquire(tx: Transaction, workflow: str, owner: Owner, ttl: timedelta) -> Gra
     taken_over = before.owner is not None and not same
     if before.owner is not None:
         _end(tx, workflow, before, before.owner, crashed=taken_over)
-    epoch = tx.take_numbers("epoch")
+    epoch = tx.next_epoch()
     expires_at = tx.now + ttl // timedelta(microseconds=1)
     holder = (owner.id, owner.host, owner.boot_id, owner.pid, owner.started)
     tx.expect(1, tx.session.run("give_grant", (epoch, *holder, expires_at, before.workflow_id, before.epoch)))
@@ -193,7 +192,7 @@ def _end(tx: Transaction, workflow: str, before: _StoredGrant, owner: Owner, *, 
         generation=before.generation,
         expires_at=as_datetime(before.expires_at),
     )
-    held = Held(grant, before.workflow_id, open_letters=0, turn=0)
+    held = Held(grant, before.workflow_id)
     if crashed:
         sql_settling.return_after_crash(tx, held)
         tx.expect(1, tx.session.run("add_crash", (before.workflow_id,)))

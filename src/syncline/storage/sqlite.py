@@ -38,7 +38,7 @@ class SQLiteStorage(SQLStorage):
         """Nothing is opened yet.
 
         `busy_timeout`: seconds to wait for another process before StorageBusyError.
-        `max_pages`: pages of 4096 bytes the file may have before StorageFullError; None leaves it to the disk.
+        `max_pages`: pages of 8192 bytes the file may have before StorageFullError; None leaves it to the disk.
         """
         file = DatabaseFile(path, SystemClock())
         super().__init__(SQLiteDatabase(file, busy_timeout=busy_timeout, max_pages=max_pages))

@@ -29,7 +29,8 @@ __all__ = ["APPLICATION_ID", "SCHEMA_VERSION", "SQLiteDatabase", "all_queries"]
 APPLICATION_ID: Final = int.from_bytes(b"SynL", "big")
 SCHEMA_VERSION: Final = 1
 _OLDEST_SQLITE: Final = (3, 31, 0)
-_PAGE_SIZE: Final = 4096
+#: Fewer and larger pages are faster here up to this size; beyond, each small change costs too much.
+_PAGE_SIZE: Final = 8192
 _CACHE_KIB: Final = 65536
 #: How many rows may change before the write-ahead log is moved into the database; bounds the log.
 _CHECKPOINT_AFTER: Final = 20_000
@@ -303,6 +304,7 @@ class SQLiteDatabase:
         connection.execute(all_queries()["begin_writing"])
         for query in load_queries("sqlite", "schema").values():
             connection.execute(query)
+        connection.execute(all_queries()["start_numbers"])
         connection.execute(all_queries()["add_store"], (str(uuid4()),))
         connection.execute(all_queries()["commit"])
         return connection

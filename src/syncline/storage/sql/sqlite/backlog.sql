@@ -1,11 +1,11 @@
--- The queue. Every write of a worker names the epoch of its grant, and the caller checks how many rows changed.
+-- The queue. A worker's writes name the epoch of its grant, and the caller checks how many rows changed.
 
 -- name: hold
 -- The workflow this grant holds, if it still does: nobody followed, and no later start raised the generation.
-SELECT w.id, t.open_letters, t.turn
+-- Tells the time as well, in microseconds: see `now`.
+SELECT w.id, CAST(ROUND((julianday('now') - 2440587.5) * 86400000.0) AS INTEGER) * 1000
 FROM workflows w
 JOIN grants g ON g.workflow_id = w.id
-JOIN totals t ON t.workflow_id = w.id
 WHERE w.name = ? AND w.generation = ? AND g.epoch = ? AND g.owner = ?;
 
 -- name: now
@@ -24,40 +24,87 @@ INSERT INTO tables (workflow_id, name) VALUES (?, ?) ON CONFLICT (workflow_id, n
 -- name: table_names
 SELECT id, name FROM tables WHERE workflow_id = ?;
 
--- name: take_numbers
-UPDATE sequences SET value = value + ? WHERE name = ?;
+-- name: counter
+SELECT n FROM counters WHERE scope = ? AND name = ?;
 
--- name: last_number
-SELECT value FROM sequences WHERE name = ?;
+-- name: add_to_counter
+UPDATE counters SET n = n + ? WHERE scope = ? AND name = ?;
+
+-- name: start_counter
+INSERT INTO counters (n, scope, name) VALUES (?, ?, ?);
+
+-- name: set_turn
+INSERT INTO counters (scope, name, n) VALUES (?, 'turn', ?) ON CONFLICT (scope, name) DO UPDATE SET n = excluded.n;
+
+-- name: queued
+-- How much is queued, by table and group.
+SELECT t.id, t.name, c.name, c.n
+FROM tables t
+JOIN counters c ON c.scope = t.id
+WHERE t.workflow_id = ? AND c.n > 0 AND c.name <> 'known';
+
+-- name: totals
+SELECT name, n FROM counters WHERE scope = ?;
+
+-- name: add_record
+INSERT INTO records (id, table_id, key) VALUES (?, ?, ?) ON CONFLICT (table_id, key) DO NOTHING;
+
+-- name: added_records
+SELECT id FROM records WHERE id BETWEEN ? AND ?;
+
+-- name: records_among
+SELECT key, id FROM records WHERE table_id = ? AND key IN (?*);
+
+-- name: record
+SELECT id FROM records WHERE table_id = ? AND key = ?;
 
 -- name: add_item
--- Puts a change that finds nothing queued for its key; one that does changes nothing here and is coalesced.
-INSERT INTO items (
-    id, table_id, key, seq, op, lane, first, refresh, ambiguous, queued_at, checksum, payload
-) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
-ON CONFLICT (table_id, key) DO NOTHING;
+-- Puts a change that finds nothing queued for its record; one that does changes nothing here and is coalesced.
+INSERT INTO items (id, record_id, table_id, seq, op, lane, first, refresh, ambiguous, queued_at, checksum, payload)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+ON CONFLICT (record_id) DO NOTHING;
 
 -- name: added_items
 SELECT id FROM items WHERE id BETWEEN ? AND ?;
 
+-- name: ready_added
+INSERT INTO ready (table_id, lane, suspect, id) SELECT table_id, lane, 0, id FROM items WHERE id BETWEEN ? AND ?;
+
 -- name: find_item
-SELECT id, seq, op, lane, state, first, ambiguous FROM items WHERE table_id = ? AND key = ?;
+SELECT i.id, i.seq, i.op, i.lane, i.first, i.ambiguous, i.crashes,
+    EXISTS (
+        SELECT 1 FROM leases l
+        JOIN tables t ON t.id = i.table_id
+        JOIN grants g ON g.workflow_id = t.workflow_id
+        WHERE l.epoch = g.epoch AND l.id = i.id
+    ),
+    EXISTS (SELECT 1 FROM delayed d WHERE d.table_id = i.table_id AND d.id = i.id)
+FROM items i WHERE i.record_id = ?;
 
 -- name: replace_item
 -- A newer change takes the place of one that waits; what was tried with the older one does not count for it.
 UPDATE items
-SET seq = ?, op = ?, lane = ?, first = ?, refresh = ?, ambiguous = ?, checksum = ?, payload = ?,
-    state = 0, available_at = NULL, attempts = 0
-WHERE id = ? AND epoch IS NULL;
+SET seq = ?, op = ?, lane = ?, first = ?, refresh = ?, ambiguous = ?, checksum = ?, payload = ?, attempts = 0
+WHERE id = ?;
 
 -- name: urge_item
 -- An older change came after the one that waits: only its flags count.
-UPDATE items
-SET lane = ?, first = ?, ambiguous = ?, state = 0, available_at = NULL
-WHERE id = ? AND epoch IS NULL;
+UPDATE items SET lane = ?, first = ?, ambiguous = ? WHERE id = ?;
+
+-- name: add_ready
+INSERT INTO ready (table_id, lane, suspect, id) VALUES (?, ?, ?, ?);
+
+-- name: remove_ready
+DELETE FROM ready WHERE table_id = ? AND lane = ? AND suspect = ? AND id = ?;
+
+-- name: add_delayed
+INSERT INTO delayed (table_id, id, due) VALUES (?, ?, ?);
+
+-- name: remove_delayed
+DELETE FROM delayed WHERE table_id = ? AND id = ?;
 
 -- name: remove_item
-DELETE FROM items WHERE id = ? AND epoch IS NULL;
+DELETE FROM items WHERE id = ?;
 
 -- name: find_waiting
 SELECT id, seq, op, lane, first, refresh, ambiguous, queued_at, checksum, payload FROM waiting WHERE item_id = ?;
@@ -83,196 +130,176 @@ SELECT EXISTS (SELECT 1 FROM waiting);
 -- name: waiting_among
 SELECT item_id FROM waiting WHERE item_id IN (?*);
 
--- name: ready_groups
-SELECT c.lane, c.table_id
-FROM counters c
-JOIN tables t ON t.id = c.table_id
-WHERE t.workflow_id = ? AND c.state = 0 AND c.n > 0
-GROUP BY c.lane, c.table_id
-ORDER BY c.lane, c.table_id;
-
--- name: delayed_tables
-SELECT DISTINCT c.table_id
-FROM counters c
-JOIN tables t ON t.id = c.table_id
-WHERE t.workflow_id = ? AND c.state = 1 AND c.n > 0;
-
--- name: due_groups
--- What `end_delays` with the same parameters will make ready.
-SELECT op, lane, COUNT(*)
-FROM (
-    SELECT op, lane FROM items
-    WHERE table_id = ? AND state = 1 AND available_at <= ?
-    ORDER BY available_at, id LIMIT ?
-)
-GROUP BY op, lane;
-
--- name: end_delays
-UPDATE items SET state = 0, available_at = NULL
-WHERE id IN (
-    SELECT id FROM items
-    WHERE table_id = ? AND state = 1 AND available_at <= ?
-    ORDER BY available_at, id LIMIT ?
-);
+-- name: due
+SELECT d.id, i.op, i.lane, i.crashes
+FROM delayed d
+JOIN items i ON i.id = d.id
+WHERE d.table_id = ? AND d.due <= ?
+ORDER BY d.due, d.id LIMIT ?;
 
 -- name: next_due
-SELECT MIN(available_at) FROM items WHERE table_id = ? AND state = 1;
+SELECT MIN(due) FROM delayed WHERE table_id = ?;
 
 -- name: ready_items
 -- The rows of a table and lane that wait longest, behind a place.
-SELECT id, key, seq, op, first, refresh, ambiguous, attempts, crashes, queued_at, checksum, payload
-FROM items
-WHERE table_id = ? AND lane = ? AND state = 0 AND suspect = 0 AND id > ?
-ORDER BY id LIMIT ?;
+SELECT i.id, r.key, i.seq, i.op, i.first, i.refresh, i.ambiguous, i.attempts, i.crashes, i.queued_at, i.checksum,
+    i.payload
+FROM ready q
+CROSS JOIN items i ON i.id = q.id
+CROSS JOIN records r ON r.id = i.record_id
+WHERE q.table_id = ? AND q.lane = ? AND q.suspect = ? AND q.id > ?
+ORDER BY q.id LIMIT ?;
 
--- name: suspect_item
-SELECT id, key, seq, op, first, refresh, ambiguous, attempts, crashes, queued_at, checksum, payload
-FROM items
-WHERE table_id = ? AND lane = ? AND state = 0 AND suspect = 1
-ORDER BY id LIMIT 1;
+-- name: held_suspect
+-- Whether the grant holds rows: none, or whether the first of them is a suspect; suspects are leased alone.
+SELECT suspect FROM leases WHERE epoch = ? LIMIT 1;
 
--- name: any_leased
--- Whether the grant holds rows, and whether one of them is a suspect: suspects are leased alone.
-SELECT COUNT(*) > 0, COALESCE(MAX(suspect), 0) FROM (SELECT suspect FROM items WHERE epoch = ? AND state = 2 LIMIT 2);
+-- name: lease_ready
+INSERT INTO leases (epoch, id, record_id, table_id, op, lane, suspect)
+SELECT ?, q.id, i.record_id, q.table_id, i.op, q.lane, q.suspect
+FROM ready q
+CROSS JOIN items i ON i.id = q.id
+WHERE q.table_id = ? AND q.lane = ? AND q.suspect = ? AND q.id BETWEEN ? AND ?;
 
--- name: lease_items
-UPDATE items SET state = 2, epoch = ?, attempts = attempts + 1, sending = 0
-WHERE epoch IS NULL AND state = 0 AND id IN (?*);
+-- name: leave_ready
+DELETE FROM ready WHERE table_id = ? AND lane = ? AND suspect = ? AND id BETWEEN ? AND ?;
 
--- name: set_turn
-UPDATE totals SET turn = ? WHERE workflow_id = ?;
+-- name: leased_between
+SELECT id, record_id, table_id, op, lane FROM leases WHERE epoch = ? AND id BETWEEN ? AND ?;
 
--- name: mark_sending
-UPDATE items SET sending = 1 WHERE epoch = ? AND state = 2 AND id IN (?*);
+-- name: mark_between
+UPDATE leases SET sending = 1 WHERE epoch = ? AND id BETWEEN ? AND ?;
 
--- name: still_leased
-SELECT id FROM items WHERE epoch = ? AND state = 2 AND id IN (?*);
+-- name: mark_among
+UPDATE leases SET sending = 1 WHERE epoch = ? AND id IN (?*);
 
--- name: leased_groups_among
-SELECT table_id, op, lane, COUNT(*) FROM items
-WHERE epoch = ? AND state = 2 AND id IN (?*)
-GROUP BY table_id, op, lane;
+-- name: end_leases_between
+DELETE FROM leases WHERE epoch = ? AND id BETWEEN ? AND ?;
 
--- name: finish_items
-DELETE FROM items WHERE epoch = ? AND state = 2 AND id IN (?*);
+-- name: end_leases_among
+DELETE FROM leases WHERE epoch = ? AND id IN (?*);
+
+-- name: end_lease
+DELETE FROM leases WHERE epoch = ? AND id = ?;
+
+-- name: finish_items_between
+DELETE FROM items WHERE id BETWEEN ? AND ?;
+
+-- name: finish_items_among
+DELETE FROM items WHERE id IN (?*);
 
 -- name: find_leased
-SELECT table_id, key, seq, op, lane, first, refresh, ambiguous, suspect, crashes, attempts, sending, checksum, payload
-FROM items
-WHERE id = ? AND epoch = ?;
+SELECT i.record_id, i.table_id, i.seq, i.op, i.lane, i.first, i.refresh, i.ambiguous, i.attempts, i.crashes, l.sending,
+    i.checksum, i.payload
+FROM leases l
+JOIN items i ON i.id = l.id
+WHERE l.epoch = ? AND l.id = ?;
 
--- name: finish_item
-DELETE FROM items WHERE id = ? AND epoch = ?;
+-- name: record_key
+SELECT key FROM records WHERE id = ?;
 
 -- name: return_item
-UPDATE items
-SET state = ?, available_at = ?, attempts = ?, refresh = ?, ambiguous = ?, epoch = NULL, sending = 0
-WHERE id = ? AND epoch = ?;
+UPDATE items SET attempts = ?, refresh = ?, ambiguous = ? WHERE id = ?;
 
 -- name: follow_item
 -- The change that waited behind a leased row takes over, at its own place in the queue.
 UPDATE items
 SET id = ?, seq = ?, op = ?, lane = ?, first = ?, refresh = ?, ambiguous = ?, queued_at = ?, checksum = ?, payload = ?,
-    crashes = ?, suspect = ?, state = 0, attempts = 0, epoch = NULL, sending = 0
-WHERE id = ? AND epoch = ?;
+    crashes = ?, attempts = 0
+WHERE id = ?;
+
+-- name: unknown_among
+-- How many of these records the ledger does not have yet.
+SELECT table_id, COUNT(*) FROM records WHERE fingerprint IS NULL AND id IN (?*) GROUP BY table_id;
 
 -- name: remember
-INSERT INTO ledger (table_id, key, fingerprint) VALUES (?, ?, ?)
-ON CONFLICT (table_id, key) DO UPDATE SET fingerprint = excluded.fingerprint;
+UPDATE records SET fingerprint = ? WHERE id = ?;
 
 -- name: forget
-DELETE FROM ledger WHERE table_id = ? AND key = ?;
+UPDATE records SET fingerprint = NULL WHERE id = ? AND fingerprint IS NOT NULL;
 
--- name: add_to_counter
-UPDATE counters SET n = n + ? WHERE table_id = ? AND op = ? AND lane = ? AND state = ?;
+-- name: drop_record
+-- A record that is neither queued nor known leaves no trace.
+DELETE FROM records
+WHERE id = ? AND fingerprint IS NULL AND NOT EXISTS (SELECT 1 FROM items i WHERE i.record_id = records.id);
 
--- name: start_counter
-INSERT INTO counters (n, table_id, op, lane, state) VALUES (?, ?, ?, ?, ?);
-
--- name: add_to_totals
-UPDATE totals
-SET put = put + ?, written = written + ?, superseded = superseded + ?, skipped = skipped + ?, dead = dead + ?,
-    discarded = discarded + ?, refused = refused + ?, open_letters = open_letters + ?
-WHERE workflow_id = ?;
-
--- name: groups
-SELECT t.name, c.op, c.lane, c.state, c.n, t.id
-FROM counters c
-JOIN tables t ON t.id = c.table_id
-WHERE t.workflow_id = ? AND c.n > 0;
-
--- name: totals
-SELECT put, written, superseded, skipped, dead, discarded, refused, open_letters FROM totals WHERE workflow_id = ?;
-
--- name: oldest_ready
-SELECT queued_at FROM items
-WHERE table_id = ? AND lane = ? AND state = 0 AND suspect = 0
-ORDER BY id LIMIT 1;
-
--- name: oldest_suspect
-SELECT queued_at FROM items
-WHERE table_id = ? AND lane = ? AND state = 0 AND suspect = 1
-ORDER BY id LIMIT 1;
-
--- name: oldest_delayed
-SELECT queued_at FROM items WHERE table_id = ? AND state = 1 ORDER BY id LIMIT 1;
-
--- name: oldest_leased
-SELECT i.queued_at FROM grants g JOIN items i ON i.epoch = g.epoch AND i.state = 2
-WHERE g.workflow_id = ?
-ORDER BY i.id LIMIT 1;
-
--- name: leased_groups
-SELECT table_id, op, lane, COUNT(*) FROM items WHERE epoch = ? AND state = 2 GROUP BY table_id, op, lane;
+-- name: leased_of
+SELECT id, table_id, op, lane FROM leases WHERE epoch = ?;
 
 -- name: leased_with_waiting
-SELECT i.id FROM items i JOIN waiting w ON w.item_id = i.id WHERE i.epoch = ? AND i.state = 2;
+SELECT l.id FROM leases l JOIN waiting w ON w.item_id = l.id WHERE l.epoch = ?;
 
--- name: return_sent_after_crash
--- Their owner vanished while these were being sent. The first parameter is how many crashes make a suspect.
-UPDATE items
-SET state = 0, epoch = NULL, sending = 0, ambiguous = 1, crashes = crashes + 1, suspect = crashes + 1 >= ?
-WHERE epoch = ? AND state = 2 AND sending = 1;
+-- name: blame_sent
+-- Their owner vanished while these were being sent: the claim counts, and so does the crash.
+UPDATE items SET ambiguous = 1, crashes = crashes + 1, attempts = attempts + 1
+WHERE id IN (SELECT id FROM leases WHERE epoch = ? AND sending = 1);
 
--- name: return_unsent
-UPDATE items SET state = 0, epoch = NULL, attempts = attempts - 1 WHERE epoch = ? AND state = 2 AND sending = 0;
+-- name: doubt_sent
+-- Their owner gave them back while they were being sent: they may have been applied.
+UPDATE items SET ambiguous = 1 WHERE id IN (SELECT id FROM leases WHERE epoch = ? AND sending = 1);
 
--- name: return_sent
-UPDATE items SET state = 0, epoch = NULL, sending = 0, ambiguous = 1, attempts = attempts - 1
-WHERE epoch = ? AND state = 2 AND sending = 1;
+-- name: return_leased
+-- The first parameter is how many crashes make a suspect.
+INSERT INTO ready (table_id, lane, suspect, id)
+SELECT l.table_id, l.lane, i.crashes >= ?, l.id FROM leases l JOIN items i ON i.id = l.id WHERE l.epoch = ?;
 
--- name: audit_groups
-SELECT i.table_id, i.op, i.lane, i.state, COUNT(*)
-FROM items i
-JOIN tables t ON t.id = i.table_id
+-- name: end_leases
+DELETE FROM leases WHERE epoch = ?;
+
+-- name: oldest_ready
+SELECT i.queued_at FROM items i
+WHERE i.id = (SELECT MIN(id) FROM ready WHERE table_id = ? AND lane = ? AND suspect = ?);
+
+-- name: oldest_delayed
+SELECT i.queued_at FROM items i WHERE i.id = (SELECT MIN(id) FROM delayed WHERE table_id = ?);
+
+-- name: oldest_leased
+SELECT i.queued_at FROM items i
+WHERE i.id = (SELECT MIN(l.id) FROM leases l WHERE l.epoch = (SELECT epoch FROM grants WHERE workflow_id = ?));
+
+-- name: audit_ready
+SELECT i.table_id, i.op, i.lane, 0, COUNT(*)
+FROM ready q
+JOIN items i ON i.id = q.id AND i.table_id = q.table_id AND i.lane = q.lane
+JOIN tables t ON t.id = q.table_id
 WHERE t.workflow_id = ?
-GROUP BY i.table_id, i.op, i.lane, i.state;
+GROUP BY i.table_id, i.op, i.lane;
+
+-- name: audit_delayed
+SELECT i.table_id, i.op, i.lane, 1, COUNT(*)
+FROM delayed d
+JOIN items i ON i.id = d.id AND i.table_id = d.table_id
+JOIN tables t ON t.id = d.table_id
+WHERE t.workflow_id = ?
+GROUP BY i.table_id, i.op, i.lane;
+
+-- name: audit_leased
+-- Only what the workflow's grant can still settle.
+SELECT i.table_id, i.op, i.lane, 2, COUNT(*)
+FROM grants g
+JOIN leases l ON l.epoch = g.epoch
+JOIN items i ON i.id = l.id AND i.table_id = l.table_id AND i.lane = l.lane AND i.op = l.op
+WHERE g.workflow_id = ? AND g.owner IS NOT NULL
+GROUP BY i.table_id, i.op, i.lane;
 
 -- name: audit_waiting
-SELECT i.table_id, w.op, w.lane, 0, COUNT(*)
-FROM waiting w
-JOIN items i ON i.id = w.item_id AND i.state = 2
-JOIN tables t ON t.id = i.table_id
-WHERE t.workflow_id = ?
-GROUP BY i.table_id, w.op, w.lane;
+SELECT l.table_id, w.op, w.lane, 0, COUNT(*)
+FROM grants g
+JOIN leases l ON l.epoch = g.epoch
+JOIN waiting w ON w.item_id = l.id
+WHERE g.workflow_id = ?
+GROUP BY l.table_id, w.op, w.lane;
+
+-- name: audit_items
+-- Rows of the queue, wherever they stand.
+SELECT COUNT(*) FROM items i JOIN tables t ON t.id = i.table_id WHERE t.workflow_id = ?;
 
 -- name: audit_lost_waiting
 -- Changes that wait behind a row that is not leased: there must be none.
-SELECT COUNT(*) FROM waiting w LEFT JOIN items i ON i.id = w.item_id AND i.state = 2 WHERE i.id IS NULL;
-
--- name: audit_strays
--- Leased rows that no grant of their workflow can settle: there must be none.
-SELECT COUNT(*)
-FROM items i
-JOIN tables t ON t.id = i.table_id
-JOIN grants g ON g.workflow_id = t.workflow_id
-WHERE t.workflow_id = ? AND i.state = 2 AND (g.owner IS NULL OR g.epoch <> i.epoch);
+SELECT COUNT(*) FROM waiting w WHERE NOT EXISTS (SELECT 1 FROM leases l WHERE l.id = w.item_id);
 
 -- name: audit_letters
 SELECT COUNT(*) FROM dead_letters WHERE workflow_id = ? AND status = 'open';
 
--- name: counters
-SELECT c.table_id, c.op, c.lane, c.state, c.n
-FROM counters c
-JOIN tables t ON t.id = c.table_id
-WHERE t.workflow_id = ? AND c.n > 0;
+-- name: audit_known
+SELECT table_id, COUNT(*) FROM records WHERE fingerprint IS NOT NULL GROUP BY table_id;

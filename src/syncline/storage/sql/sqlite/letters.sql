@@ -1,4 +1,4 @@
--- Dead letters. `open` ones are counted in totals.open_letters.
+-- Dead letters. Those that are open are counted.
 
 -- name: add_letter
 INSERT INTO dead_letters (

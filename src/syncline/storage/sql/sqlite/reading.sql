@@ -1,11 +1,5 @@
 -- How far the source was read, what a resync saw, and what the target is known to have.
 
--- name: take_read
-UPDATE grants SET last_read = last_read + 1 WHERE workflow_id = ?;
-
--- name: last_read
-SELECT last_read FROM grants WHERE workflow_id = ?;
-
 -- name: positions
 SELECT name, position FROM tables WHERE workflow_id = ? AND position IS NOT NULL ORDER BY name;
 
@@ -22,20 +16,26 @@ SELECT name, replay FROM tables WHERE workflow_id = ? AND replay IS NOT NULL ORD
 UPDATE tables SET replay = NULL WHERE id = ?;
 
 -- name: add_seen
-INSERT INTO seen (table_id, key) VALUES (?, ?) ON CONFLICT (table_id, key) DO NOTHING;
+INSERT INTO seen (table_id, record_id) VALUES (?, ?) ON CONFLICT (table_id, record_id) DO NOTHING;
+
+-- name: drop_seen_records
+-- Records that the resync met and that are neither queued nor known.
+DELETE FROM records
+WHERE id IN (SELECT record_id FROM seen WHERE table_id = ?)
+    AND fingerprint IS NULL
+    AND NOT EXISTS (SELECT 1 FROM items i WHERE i.record_id = records.id);
 
 -- name: forget_seen
 DELETE FROM seen WHERE table_id = ?;
 
 -- name: unseen
-SELECT l.key FROM ledger l
-WHERE l.table_id = ?
-    AND NOT EXISTS (SELECT 1 FROM seen s WHERE s.table_id = l.table_id AND s.key = l.key)
-    AND NOT EXISTS (SELECT 1 FROM items i WHERE i.table_id = l.table_id AND i.key = l.key)
-ORDER BY l.key LIMIT ?;
+-- In the order in which the records were first met.
+SELECT r.key FROM records r NOT INDEXED
+WHERE r.table_id = ?
+    AND r.fingerprint IS NOT NULL
+    AND NOT EXISTS (SELECT 1 FROM seen s WHERE s.table_id = r.table_id AND s.record_id = r.id)
+    AND NOT EXISTS (SELECT 1 FROM items i WHERE i.record_id = r.id)
+ORDER BY r.id LIMIT ?;
 
 -- name: ledger_among
-SELECT key, fingerprint FROM ledger WHERE table_id = ? AND key IN (?*);
-
--- name: ledger_size
-SELECT COUNT(*) FROM ledger WHERE table_id = ?;
+SELECT key, fingerprint FROM records WHERE fingerprint IS NOT NULL AND table_id = ? AND key IN (?*);

@@ -1,5 +1,10 @@
 -- The whole database, version 1. Times are whole microseconds since 1970 in UTC. Flags are 0 or 1.
 -- Ids of records are BLOBs: 16 bytes for a GUID, else text (columns.py says how), so that indexes stay small.
+--
+-- What makes it fast is that a page is written in full for the smallest change in it. Only one index has its entries in
+-- the order of random ids, `records_key`, and a record enters it once for all its life; all else is in the order of
+-- arrival. And a row of the queue with its payload is written once and deleted once: where it stands is in `ready`,
+-- `delayed` or `leases`, in exactly one of them, and only these small rows move.
 
 -- name: create_meta
 -- What this file is. `store` is a UUID given at creation: another file under the same name is another store.
@@ -8,15 +13,17 @@ CREATE TABLE meta (
     value TEXT NOT NULL
 ) WITHOUT ROWID;
 
--- name: create_sequences
--- The last number given. `epoch` and `item` only grow, over everything and for ever.
-CREATE TABLE sequences (
-    name TEXT PRIMARY KEY,
-    value INTEGER NOT NULL
+-- name: create_counters
+-- Every number that is kept, in one place, so that a transaction touches one page for all of them. `scope` is a table's id
+-- for what is queued (`upsert.live.ready`) and for `known` ledger entries, a workflow's id below zero for its totals, its
+-- `open` dead letters, its last `read` sequence and whose `turn` it was, and 0 for what belongs to the store: the last
+-- `epoch` and the last `number` of a row. All but `turn` are added to, never set.
+CREATE TABLE counters (
+    scope INTEGER NOT NULL,
+    name TEXT NOT NULL,
+    n INTEGER NOT NULL CHECK (n >= 0),
+    PRIMARY KEY (scope, name)
 ) WITHOUT ROWID;
-
--- name: start_sequences
-INSERT INTO sequences (name, value) VALUES ('epoch', 0), ('item', 0);
 
 -- name: create_workflows
 CREATE TABLE workflows (
@@ -42,8 +49,7 @@ CREATE TABLE grants (
     boot_id TEXT NOT NULL DEFAULT '',
     pid INTEGER NOT NULL DEFAULT 0,
     started TEXT NOT NULL DEFAULT '',
-    expires_at INTEGER NOT NULL DEFAULT 0,
-    last_read INTEGER NOT NULL DEFAULT 0
+    expires_at INTEGER NOT NULL DEFAULT 0
 );
 
 -- name: create_tables
@@ -58,51 +64,76 @@ CREATE TABLE tables (
     UNIQUE (workflow_id, name)
 );
 
--- name: create_items
--- The queue: one row per record. The id is its place in the queue.
--- state: 0 ready, 1 delayed, 2 leased. op: 0 upsert, 1 delete. lane: 0 consent, 1 live, 2 bulk.
--- suspect: so many crashes that it is leased alone.
-CREATE TABLE items (
+-- name: create_records
+-- Every record that is queued or that the target is known to have. `fingerprint` is what was last written: the ledger.
+CREATE TABLE records (
     id INTEGER PRIMARY KEY,
     table_id INTEGER NOT NULL,
     key BLOB NOT NULL,
+    fingerprint BLOB
+);
+
+-- name: create_records_key
+CREATE UNIQUE INDEX records_key ON records (table_id, key);
+
+-- name: create_items
+-- The queue: one row per record. The id is its place in the queue. `attempts` are claims that ended.
+-- op: 0 upsert, 1 delete. lane: 0 consent, 1 live, 2 bulk.
+CREATE TABLE items (
+    id INTEGER PRIMARY KEY,
+    record_id INTEGER NOT NULL REFERENCES records (id),
+    table_id INTEGER NOT NULL,
     seq INTEGER NOT NULL,
     op INTEGER NOT NULL,
     lane INTEGER NOT NULL,
-    state INTEGER NOT NULL DEFAULT 0,
     first INTEGER NOT NULL,
     refresh INTEGER NOT NULL,
-    ambiguous INTEGER NOT NULL DEFAULT 0,
-    suspect INTEGER NOT NULL DEFAULT 0,
-    crashes INTEGER NOT NULL DEFAULT 0,
+    ambiguous INTEGER NOT NULL,
     attempts INTEGER NOT NULL DEFAULT 0,
-    epoch INTEGER,
-    sending INTEGER NOT NULL DEFAULT 0,
-    available_at INTEGER,
+    crashes INTEGER NOT NULL DEFAULT 0,
     queued_at INTEGER NOT NULL,
     checksum INTEGER,
-    payload BLOB,
-    CHECK ((state = 2) = (epoch IS NOT NULL)),
-    CHECK ((state = 1) = (available_at IS NOT NULL))
+    payload BLOB
 );
 
--- name: create_items_key
-CREATE UNIQUE INDEX items_key ON items (table_id, key);
+-- name: create_items_record
+CREATE UNIQUE INDEX items_record ON items (record_id);
 
--- name: create_items_ready
-CREATE INDEX items_ready ON items (table_id, lane) WHERE state = 0 AND suspect = 0;
+-- name: create_ready
+-- What can be leased, in the order in which it will be. suspect: so many crashes that it is leased alone.
+CREATE TABLE ready (
+    table_id INTEGER NOT NULL,
+    lane INTEGER NOT NULL,
+    suspect INTEGER NOT NULL,
+    id INTEGER NOT NULL REFERENCES items (id),
+    PRIMARY KEY (table_id, lane, suspect, id)
+) WITHOUT ROWID;
 
--- name: create_items_suspect
-CREATE INDEX items_suspect ON items (table_id, lane) WHERE state = 0 AND suspect = 1;
+-- name: create_delayed
+-- What waits until a time.
+CREATE TABLE delayed (
+    table_id INTEGER NOT NULL,
+    id INTEGER NOT NULL REFERENCES items (id),
+    due INTEGER NOT NULL,
+    PRIMARY KEY (table_id, id)
+) WITHOUT ROWID;
 
--- name: create_items_delayed
-CREATE INDEX items_delayed ON items (table_id, available_at) WHERE state = 1;
+-- name: create_delayed_due
+CREATE INDEX delayed_due ON delayed (table_id, due);
 
--- name: create_items_delayed_place
-CREATE INDEX items_delayed_place ON items (table_id) WHERE state = 1;
-
--- name: create_items_leased
-CREATE INDEX items_leased ON items (epoch) WHERE state = 2;
+-- name: create_leases
+-- What is claimed, by the epoch of the grant it is claimed under. sending: it may have reached the target.
+CREATE TABLE leases (
+    epoch INTEGER NOT NULL,
+    id INTEGER NOT NULL REFERENCES items (id),
+    record_id INTEGER NOT NULL,
+    table_id INTEGER NOT NULL,
+    op INTEGER NOT NULL,
+    lane INTEGER NOT NULL,
+    suspect INTEGER NOT NULL,
+    sending INTEGER NOT NULL DEFAULT 0,
+    PRIMARY KEY (epoch, id)
+) WITHOUT ROWID;
 
 -- name: create_waiting
 -- The newer change behind a leased row, and the place in the queue it will have.
@@ -120,47 +151,12 @@ CREATE TABLE waiting (
     payload BLOB
 );
 
--- name: create_counters
--- How many changes are queued, by group. Kept in the transaction that changes it.
-CREATE TABLE counters (
-    table_id INTEGER NOT NULL,
-    op INTEGER NOT NULL,
-    lane INTEGER NOT NULL,
-    state INTEGER NOT NULL,
-    n INTEGER NOT NULL CHECK (n >= 0),
-    PRIMARY KEY (table_id, op, lane, state)
-) WITHOUT ROWID;
-
--- name: create_totals
--- `turn` is the table that was served last.
-CREATE TABLE totals (
-    workflow_id INTEGER PRIMARY KEY REFERENCES workflows (id),
-    put INTEGER NOT NULL DEFAULT 0,
-    written INTEGER NOT NULL DEFAULT 0,
-    superseded INTEGER NOT NULL DEFAULT 0,
-    skipped INTEGER NOT NULL DEFAULT 0,
-    dead INTEGER NOT NULL DEFAULT 0,
-    discarded INTEGER NOT NULL DEFAULT 0,
-    refused INTEGER NOT NULL DEFAULT 0,
-    open_letters INTEGER NOT NULL DEFAULT 0 CHECK (open_letters >= 0),
-    turn INTEGER NOT NULL DEFAULT 0
-);
-
--- name: create_ledger
--- What the target is known to have, as last written.
-CREATE TABLE ledger (
-    table_id INTEGER NOT NULL,
-    key BLOB NOT NULL,
-    fingerprint BLOB NOT NULL,
-    PRIMARY KEY (table_id, key)
-) WITHOUT ROWID;
-
 -- name: create_seen
 -- What the running resync of a table has seen.
 CREATE TABLE seen (
     table_id INTEGER NOT NULL,
-    key BLOB NOT NULL,
-    PRIMARY KEY (table_id, key)
+    record_id INTEGER NOT NULL,
+    PRIMARY KEY (table_id, record_id)
 ) WITHOUT ROWID;
 
 -- name: create_dead_letters

@@ -6,9 +6,6 @@ INSERT INTO workflows (name, state, definition) VALUES (?, ?, ?) ON CONFLICT (na
 -- name: add_grant
 INSERT INTO grants (workflow_id) VALUES (?);
 
--- name: add_totals
-INSERT INTO totals (workflow_id) VALUES (?);
-
 -- name: workflow
 SELECT w.name, w.wanted, w.state, w.generation, w.definition, w.snapshot, w.running_hash, w.error, w.crashes,
     g.owner, g.host, g.boot_id, g.pid, g.started, g.expires_at
