@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import hmac
 import json
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 from .arrivals import Arrivals
+from .bodies import again, read_body
 from .clock import SandboxClock
 from .faults import Faults, Message, Receive, Scope, Send
 
@@ -103,19 +104,9 @@ class Frame:
 
     async def _kept(self, scope: Scope, receive: Receive) -> Receive:
         """Read the body, keep it, and hand the application the same once more."""
-        body = bytearray()
-        more = True
-        while more:
-            message = await receive()
-            body.extend(message.get("body", b""))
-            more = message.get("more_body", False)
-        self.arrivals.note_kept(scope, bytes(body))
-        whole: list[MutableMapping[str, Any]] = [{"type": "http.request", "body": bytes(body), "more_body": False}]
-
-        async def again() -> Message:
-            return whole.pop() if whole else await receive()
-
-        return again
+        body = await read_body(receive)
+        self.arrivals.note_kept(scope, body or b"")
+        return again(body, receive)
 
 
 class ControlDesk:
@@ -142,7 +133,7 @@ class ControlDesk:
         if scope["method"] != "POST" or frame is None:
             return 404, {"error": f"POST {_PREFIX}<system>/<command>; systems: {', '.join(self._frames)}"}
         try:
-            arguments = json.loads(await _body(receive) or b"{}")
+            arguments = json.loads(await read_body(receive) or b"{}")
             return 200, {"result": frame.control(command, arguments)}
         except (LookupError, TypeError, ValueError) as problem:
             return 400, {"error": f"{command}: {problem}"}
@@ -151,13 +142,3 @@ class ControlDesk:
         client = scope.get("client") or ("",)
         given = dict(scope["headers"]).get(CONTROL_HEADER.encode(), b"")
         return str(client[0]).startswith(_LOOPBACK) and hmac.compare_digest(given, self._token)
-
-
-async def _body(receive: Callable[[], Awaitable[Message]]) -> bytes:
-    body = bytearray()
-    more = True
-    while more:
-        message = await receive()
-        body.extend(message.get("body", b""))
-        more = message.get("more_body", False)
-    return bytes(body)

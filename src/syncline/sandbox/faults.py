@@ -21,6 +21,7 @@ from typing import Any
 
 import attrs
 
+from .bodies import again, read_body
 from .clock import SandboxClock
 
 __all__ = ["ACTIONS", "CUT", "Fault", "Faults"]
@@ -133,23 +134,27 @@ class Faults:
         return before - len(self.rules)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        rule = await self._matching(scope)
+        rule, receive = await self._matching(scope, receive)
         if rule is None:
             await self._app(scope, receive, send)
             return
         request = _Request(scope, receive, send, self._app, self._clock, rule.options)
         await ACTIONS[rule.action](request)
 
-    async def _matching(self, scope: Scope) -> Fault | None:
-        """The first rule that answers; latencies before it are waited for."""
+    async def _matching(self, scope: Scope, receive: Receive) -> tuple[Fault | None, Receive]:
+        """The first rule that answers; latencies before it are waited for.
+
+        The request has arrived before the wait, and is acted on after it even if its sender is gone by then.
+        """
         query = scope["query_string"]
         path = scope["path"] + ("?" + query.decode("latin-1") if query else "")
         for rule in self.rules:
             if rule.takes(scope["method"], path, self._drawn):
                 if rule.action != "latency":
-                    return rule
+                    return rule, receive
+                receive = again(await read_body(receive), receive)
                 await asyncio.sleep(rule.options.get("milliseconds", 100) / 1000)
-        return None
+        return None, receive
 
 
 async def _throttle(request: _Request) -> None:

@@ -14,6 +14,7 @@ from hashlib import blake2b
 from typing import Any
 from urllib.parse import unquote, unquote_plus
 
+from ..bodies import read_body
 from .commands import Commands
 from .engine import Engine, Found
 from .fields import SCALARS, Filter, Resource
@@ -83,7 +84,9 @@ class CampaignSandbox:
         self._database.close()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        body = await _body(receive)
+        body = await read_body(receive)
+        if body is None:
+            return
         status, headers, content = self.answer(scope, body)
         length = str(len(content)).encode()
         head = [_JSON, (b"content-length", length), *headers] if content else [(b"content-length", b"0"), *headers]
@@ -341,12 +344,3 @@ def _projects(resource: Resource, rest: list[str]) -> bool:
 def _projector(resource: Resource, name: str) -> Callable[[int, Body], str]:
     empty = resource.fields[name].empty
     return lambda _number, body: encode(body.get(name, empty))
-
-
-async def _body(receive: Receive) -> bytes:
-    message = await receive()
-    body: bytes = message.get("body", b"")
-    while message.get("more_body"):
-        message = await receive()
-        body += message.get("body", b"")
-    return body

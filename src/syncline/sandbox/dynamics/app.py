@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from threading import RLock
 from typing import Any
 
+from ..bodies import read_body
 from .answers import Answer, DataverseError
 from .auth import TokenIssuer
 from .environment import Environment
@@ -52,33 +53,20 @@ class Application:
             return
         if scope["type"] != "http":
             raise RuntimeError(f"this application serves HTTP, not {scope['type']}")
-        body = await self._body(receive)
+        body = await read_body(receive)
+        if body is None:
+            return
         answer = await self._answer(scope, body)
         headers = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in answer.headers]
         headers.append((b"content-length", str(len(answer.body)).encode()))
         await send({"type": "http.response.start", "status": answer.status, "headers": headers})
         await send({"type": "http.response.body", "body": answer.body})
 
-    async def _body(self, receive: Receive) -> bytes | None:
-        """The whole body, or None once it is larger than allowed (the rest is read and dropped)."""
-        message = await receive()
-        body: bytes = message.get("body", b"")
-        if not message.get("more_body"):
-            return body if len(body) <= self._environment.settings.body_limit else None
-        parts, size = [body], len(body)
-        while message.get("more_body"):
-            message = await receive()
-            part = message.get("body", b"")
-            size += len(part)
-            if size <= self._environment.settings.body_limit:
-                parts.append(part)
-        return b"".join(parts) if size <= self._environment.settings.body_limit else None
-
-    async def _answer(self, scope: Scope, body: bytes | None) -> Answer:
-        request = _request(scope, body or b"")
+    async def _answer(self, scope: Scope, body: bytes) -> Answer:
+        request = _request(scope, body)
         if not request.path.startswith(_API):
             return self._outside(request)
-        if body is None:
+        if len(body) > self._environment.settings.body_limit:
             refusal = DataverseError(
                 413, "0x80060888", "The page was not displayed because the request entity is too large."
             )
