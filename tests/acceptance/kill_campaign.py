@@ -43,7 +43,8 @@ class KillReport:
 
     def __str__(self) -> str:
         verdict = "all in step" if not self.problems else f"{len(self.problems)} PROBLEMS"
-        return f"{self.kills} kills in {self.seconds:.0f} s, {self.at_work} of them at work, {self.written} writes: {verdict}"
+        kills = f"{self.kills} kills in {self.seconds:.0f} s, {self.at_work} of them at work"
+        return f"{kills}, {self.written} writes: {verdict}"
 
 
 def campaign(
