@@ -61,18 +61,20 @@ def as_datetime(microseconds: int) -> datetime:
     return _EPOCH + timedelta(microseconds=microseconds)
 
 
-def checksum(payload: bytes | None) -> int | None:
-    """Tells a damaged payload from a sound one; databases do not check what they store."""
-    return None if payload is None else crc32(payload)
+def checksum(payload: object) -> int | None:
+    """Tells a damaged payload from a sound one; databases do not check what they store.
+
+    -1, which is no checksum, for what is no payload at all: SQLite keeps any type in any column.
+    """
+    if payload is None:
+        return None
+    return crc32(payload) if isinstance(payload, bytes) else -1
 
 
 def read_payload(payload: object, expected: int | None) -> tuple[bytes | None, bool]:
     """The payload, and whether it is what was stored. A damaged one is not returned."""
-    if payload is None:
-        return None, expected is None
-    if isinstance(payload, bytes) and crc32(payload) == expected:
-        return payload, True
-    return None, False
+    sound = checksum(payload) == expected
+    return (payload if sound and isinstance(payload, bytes) else None), sound
 
 
 def printable(text: str) -> str:

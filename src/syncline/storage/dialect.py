@@ -42,10 +42,12 @@ class Session(Protocol):
 class Database(Protocol):
     """Opens transactions. Safe to use from any thread."""
 
-    def writing(self) -> AbstractContextManager[Session]:
+    def writing(self, *, durable: bool = True) -> AbstractContextManager[Session]:
         """A transaction that may write and that no other writer can run beside.
 
         Commits at the end of the block. Any exception inside ends the whole transaction: nothing of it happened.
+        One that is not durable survives the death of the process; a failure of power may undo it, up to the next
+        durable one.
         """
 
     def reading(self) -> AbstractContextManager[Session]:

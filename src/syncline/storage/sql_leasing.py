@@ -5,13 +5,14 @@ What lives here: which rows are next, and whose turn it is. Nothing about how ro
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from itertools import chain, zip_longest
 from typing import Final
 
 from syncline.backlog import SUSPECT_AFTER, Item, Lane
 from syncline.records import RecordKey
-from syncline.storage.columns import as_datetime, key_to_id, read_payload
+from syncline.storage.columns import as_datetime, checksum, key_to_id
 from syncline.storage.dialect import Row
 from syncline.storage.sql_transaction import DELAYED, GROUPS, LEASED, READY, Held, Transaction
 
@@ -46,11 +47,11 @@ def mark_sending(tx: Transaction, held: Held, items: Sequence[Item]) -> list[Ite
         return []
     between = (held.epoch, min(ids), max(ids))
     leased = {row[0] for row in tx.session.rows("leased_between", between)}
-    mine = ids & leased
     if leased == ids:
         tx.expect(len(ids), tx.session.run("mark_between", between))
-    else:
-        tx.expect(len(mine), tx.session.run_among("mark_among", (held.epoch,), sorted(mine)))
+        return list(items)
+    mine = ids & leased
+    tx.expect(len(mine), tx.session.run_among("mark_among", (held.epoch,), sorted(mine)))
     return [item for item in items if item.id in mine]
 
 
@@ -139,31 +140,28 @@ def _claim(
     place = (table_id, lane, suspect, rows[0][0], rows[-1][0])
     tx.expect(len(rows), tx.session.run("lease_ready", (held.epoch, *place)))
     tx.expect(len(rows), tx.session.run("leave_ready", place))
-    groups = [(table_id, row[3], lane) for row in rows]
-    tx.count_all(groups, READY, -1)
-    tx.count_all(groups, LEASED)
+    for op, number in Counter(row[3] for row in rows).items():
+        tx.count(table_id, op, lane, READY, -number)
+        tx.count(table_id, op, lane, LEASED, number)
     return _as_items(tx.table_name(held.workflow_id, table_id), Lane(lane), rows)
 
 
 def _as_items(table: str, lane: Lane, rows: Sequence[Row]) -> list[Item]:
     moments = {queued_at: as_datetime(queued_at) for queued_at in {row[9] for row in rows}}
-    items = []
-    for item_id, key, seq, _, first, refresh, ambiguous, attempts, crashes, queued_at, expected, stored in rows:
-        payload, sound = read_payload(stored, expected)
-        items.append(
-            Item(
-                id=item_id,
-                key=RecordKey(table=table, id=key_to_id(key)),
-                seq=seq,
-                payload=payload,
-                lane=lane,
-                first=first == 1,
-                # What was damaged on the disk must be read again from the source.
-                refresh=refresh == 1 or not sound,
-                ambiguous=ambiguous == 1,
-                attempts=attempts + 1,
-                crashes=crashes,
-                queued_at=moments[queued_at],
-            )
+    return [
+        Item(
+            id=item_id,
+            key=RecordKey(table=table, id=key_to_id(key)),
+            seq=seq,
+            payload=payload if (sound := checksum(payload) == expected) else None,
+            lane=lane,
+            first=first == 1,
+            # What was damaged on the disk must be read again from the source.
+            refresh=refresh == 1 or not sound,
+            ambiguous=ambiguous == 1,
+            attempts=attempts + 1,
+            crashes=crashes,
+            queued_at=moments[queued_at],
         )
-    return items
+        for item_id, key, seq, _, first, refresh, ambiguous, attempts, crashes, queued_at, expected, payload in rows
+    ]

@@ -6,6 +6,7 @@ What lives here: how a change finds its row, and what becomes of two changes of 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import TypeAlias
 
 from attrs import frozen
 
@@ -64,10 +65,8 @@ def put(tx: Transaction, workflow_id: int, entries: Sequence[Entry]) -> PutRepor
     if not entries:
         return PutReport(queued=0, superseded=0, skipped=0)
     tables = {table: tx.table_id(workflow_id, table) for table in {entry.key.table for entry in entries}}
-    placed = [
-        (place, tables[entry.key.table], key_to_column(entry.key.id), entry)
-        for place, entry in enumerate(entries, tx.next_ids(len(entries)))
-    ]
+    places = [(tables[entry.key.table], key_to_column(entry.key.id)) for entry in entries]
+    placed = list(zip(range(first := tx.next_ids(len(entries)), first + len(entries)), places, entries, strict=True))
     plain, others = _split(placed)
     others += _add(tx, plain)
     others.sort(key=lambda one: one.id)
@@ -93,21 +92,22 @@ def record_ids(tx: Transaction, table_id: int, keys: Iterable[bytes]) -> dict[by
     return dict(tx.session.rows_among("records_among", (table_id,), list(set(keys))))
 
 
-_Loose = tuple[int, int, bytes, Entry]
+#: The place a change gets if it becomes a row, its record as table and key, and the change.
+_Loose: TypeAlias = tuple[int, tuple[int, bytes], Entry]
 
 
 def _split(placed: list[_Loose]) -> tuple[list[_Loose], list[_Placed]]:
     """Those that can be inserted first, and those whose fate depends on what is queued when their turn comes."""
-    if not any(entry.only_if_queued for *_, entry in placed):
+    if not any(entry.only_if_queued for _, _, entry in placed):
         return placed, []
     plain: list[_Loose] = []
     others: list[_Placed] = []
     later: set[tuple[int, bytes]] = set()
     for one in placed:
-        _, table_id, key, entry = one
-        if entry.only_if_queued or (table_id, key) in later:
-            later.add((table_id, key))
-            others.append(_Placed(*one))
+        place, record, entry = one
+        if entry.only_if_queued or record in later:
+            later.add(record)
+            others.append(_Placed(place, *record, entry))
         else:
             plain.append(one)
     return plain, others
@@ -120,42 +120,36 @@ def _add(tx: Transaction, plain: list[_Loose]) -> list[_Placed]:
     records = _add_records(tx, plain)
     first, last, now = plain[0][0], plain[-1][0], tx.now
     rows = []
-    groups = []
-    for (place, table_id, _, entry), record_id in zip(plain, records, strict=True):
-        payload, lane = entry.payload, int(entry.lane)
-        op = DELETE if payload is None and not entry.refresh else UPSERT
-        groups.append((table_id, op, lane))
-        rows.append(
-            # Plain ints: the driver is slow to bind anything else, also a bool.
-            (place, record_id, table_id, entry.seq, op, lane, 1 if entry.first else 0, 1 if entry.refresh else 0, 0,
-             now, checksum(payload), payload)
-        )  # fmt: skip
+    for (place, (table_id, _), entry), record_id in zip(plain, records, strict=True):
+        payload, refresh = entry.payload, entry.refresh
+        op = DELETE if payload is None and not refresh else UPSERT
+        # Plain ints: the driver is slow to bind anything else, also a bool.
+        lane, flags = int(entry.lane), (1 if entry.first else 0, 1 if refresh else 0, 0)
+        rows.append((place, record_id, table_id, entry.seq, op, lane, *flags, now, checksum(payload), payload))
     added = tx.session.run_many("add_item", rows)
     known: list[_Placed] = []
     if added < len(plain):
         there = {row[0] for row in tx.session.rows("added_items", (first, last))}
-        known = [_Placed(*one) for one in plain if one[0] not in there]
-        groups = [group for group, one in zip(groups, plain, strict=True) if one[0] in there]
-    tx.expect(len(groups), added)
+        known = [_Placed(place, *record, entry) for place, record, entry in plain if place not in there]
+        rows = [row for row in rows if row[0] in there]
+    tx.expect(len(rows), added)
     tx.expect(added, tx.session.run("ready_added", (first, last)))
-    tx.count_all(groups, READY)
+    tx.count_all(((row[2], row[4], row[5]) for row in rows), READY)
     return known
 
 
 def _add_records(tx: Transaction, plain: list[_Loose]) -> list[int]:
     """The ids of the records, in the same order; a new record gets the place of its first change as its id."""
-    added = tx.session.run_many("add_record", [one[:3] for one in plain])
+    added = tx.session.run_many("add_record", [(place, *record) for place, record, _ in plain])
     if added == len(plain):
-        return [one[0] for one in plain]
+        return [place for place, _, _ in plain]
     there = {row[0] for row in tx.session.rows("added_records", (plain[0][0], plain[-1][0]))} if added else set()
-    known = {
-        table_id: record_ids(tx, table_id, (one[2] for one in plain if one[0] not in there and one[1] == table_id))
-        for table_id in {one[1] for one in plain if one[0] not in there}
-    }
-    return [
-        place if place in there else known[table_id][key]  #
-        for place, table_id, key, _ in plain
-    ]
+    wanted: dict[int, list[bytes]] = {}
+    for place, (table_id, key), _ in plain:
+        if place not in there:
+            wanted.setdefault(table_id, []).append(key)
+    known = {table_id: record_ids(tx, table_id, keys) for table_id, keys in wanted.items()}
+    return [place if place in there else known[table_id][key] for place, (table_id, key), _ in plain]
 
 
 def _place_all(tx: Transaction, others: Sequence[_Placed]) -> list[str]:

@@ -43,21 +43,21 @@ class _Leased:
 
 def settle(tx: Transaction, held: Held, settlements: Sequence[Settlement]) -> SettleReport:
     """End leased rows under the conditions of `Backlog.settle`."""
-    for settlement in settlements:
-        if settlement.settling is Settling.DEAD and settlement.reason is None:
-            raise ValueError(f"{settlement.item.key} cannot become a dead letter without a reason")
-    chosen: dict[int, Settlement] = {}
-    for settlement in settlements:
-        chosen.setdefault(settlement.item.id, settlement)
-    followed = _with_waiting(tx, list(chosen))
     ended: dict[int, Settlement] = {}
-    others: list[Settlement] = []
-    for item_id, settlement in chosen.items():
-        if settlement.settling in _FOR_GOOD and item_id not in followed:
-            ended[item_id] = settlement
-        else:
-            others.append(settlement)
-    settled = _finish(tx, held, ended) + sum(_settle_one(tx, held, settlement) for settlement in others)
+    others: dict[int, Settlement] = {}
+    for settlement in settlements:
+        item_id, settling = settlement.item.id, settlement.settling
+        if item_id in others:
+            continue
+        if settling in _FOR_GOOD:
+            ended.setdefault(item_id, settlement)
+        elif item_id not in ended:
+            if settling is Settling.DEAD and settlement.reason is None:
+                raise ValueError(f"{settlement.item.key} cannot become a dead letter without a reason")
+            others[item_id] = settlement
+    for item_id in _with_waiting(tx, list(ended)):
+        others[item_id] = ended.pop(item_id)
+    settled = _finish(tx, held, ended) + sum(_settle_one(tx, held, settlement) for settlement in others.values())
     refused = len(settlements) - settled
     if refused:
         tx.total(held.workflow_id, refused=refused)
@@ -85,14 +85,14 @@ def _finish(tx: Transaction, held: Held, ended: dict[int, Settlement]) -> int:
     else:
         removed = tx.session.run_among("finish_items_among", (), ids)
     tx.expect(len(ids), removed)
-    tx.count_all((lease[2:] for lease in leases), LEASED, -1)
-    written = [lease for lease in leases if ended[lease[0]].settling is Settling.WRITTEN]
+    tx.count_all(((table_id, op, lane) for _, _, table_id, op, lane in leases), LEASED, -1)
+    settled = [(record_id, table_id, ended[item_id]) for item_id, record_id, table_id, _, _ in leases]
+    written = [(table_id, one.item) for _, table_id, one in settled if one.settling is Settling.WRITTEN]
     tx.total(held.workflow_id, written=len(written), skipped=len(leases) - len(written))
     if written and tx.open_letters(held.workflow_id):
-        settled = [(lease[2], ended[lease[0]].item) for lease in written]
-        resolvable = [(table_id, key_to_column(item.key.id), item.seq) for table_id, item in settled]
+        resolvable = [(table_id, key_to_column(item.key.id), item.seq) for table_id, item in written]
         sql_letters.resolve(tx, held.workflow_id, resolvable)
-    _note_effects(tx, [(lease[1], lease[2], ended[lease[0]]) for lease in leases])
+    _note_effects(tx, settled)
     return len(leases)
 
 
@@ -117,9 +117,9 @@ def _note_effects(tx: Transaction, settled: Sequence[tuple[int, int, Settlement]
         for table_id, count in tx.session.rows_among("unknown_among", (), records):
             tx.count_known(table_id, count)
         tx.expect(len(known), tx.session.run_many("remember", known))
-    gone = [(record_id, table_id) for record_id, table_id, one in settled if one.forget]
-    for record_id, table_id in gone:
-        tx.count_known(table_id, -tx.session.run("forget", (record_id,)))
+    for record_id, table_id, one in settled:
+        if one.forget:
+            tx.count_known(table_id, -tx.session.run("forget", (record_id,)))
     if len(known) < len(settled):
         unknown = [(record_id,) for record_id, _, one in settled if one.fingerprint is None]
         tx.session.run_many("drop_record", unknown)

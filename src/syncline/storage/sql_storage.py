@@ -51,8 +51,8 @@ class SQLStorage(Storage):
         database.on_rollback(self._names.forget)
 
     @contextmanager
-    def _writing(self) -> Iterator[Transaction]:
-        with self._database.writing() as session:
+    def _writing(self, *, durable: bool = True) -> Iterator[Transaction]:
+        with self._database.writing(durable=durable) as session:
             transaction = Transaction(session, self._names, self._time_offset)
             yield transaction
             transaction.flush()
@@ -170,7 +170,8 @@ class SQLStorage(Storage):
             return sql_putting.put(tx, tx.hold(grant).workflow_id, entries)
 
     def lease(self, grant: Grant, limit: int) -> Sequence[Item]:
-        with self._writing() as tx:
+        # A claim that a failure of power undoes was no claim: whatever is sent was marked before, durably.
+        with self._writing(durable=False) as tx:
             return sql_leasing.lease(tx, tx.hold(grant), limit)
 
     def mark_sending(self, grant: Grant, items: Sequence[Item]) -> Sequence[Item]:

@@ -116,6 +116,8 @@ class SQLiteDatabase:
         self._store: str | None = None
         self._forget: list[Callable[[], None]] = []
         self._checkpoint_at = 0
+        #: Whether a commit of the connection waits for the disk.
+        self._durable = True
 
     def __str__(self) -> str:
         return self._place
@@ -127,49 +129,54 @@ class SQLiteDatabase:
     # -- transactions -------------------------------------------------------------------------------------------
 
     @contextmanager
-    def writing(self) -> Iterator[_Session]:
+    def writing(self, *, durable: bool = True) -> Iterator[_Session]:
         """See `Database.writing`."""
-        with self._connected() as connection, self._alone() as left:
-            if self._file is not None:
-                self._file.check_same()
-            with self._transaction(connection, "begin_writing", left) as session:
+        self._check_process()
+        with self._mutex, self._alone():
+            connection = self._ready(durable=durable)
+            with self._transaction(connection, "begin_writing") as session:
                 yield session
             self._checkpoint_when_due(connection)
 
     @contextmanager
     def reading(self) -> Iterator[_Session]:
         """See `Database.reading`."""
-        with self._connected() as connection:
-            if self._file is not None:
-                self._file.check_same()
-            with self._transaction(connection, "begin_reading", self._busy_timeout) as session:
+        self._check_process()
+        with self._mutex:
+            if self._connection is None:
+                with self._alone():
+                    self._ready()
+            with self._transaction(self._ready(), "begin_reading") as session:
                 yield session
 
-    @contextmanager
-    def _connected(self) -> Iterator[sqlite3.Connection]:
-        """The connection, for this thread alone."""
+    def _check_process(self) -> None:
         # Before the mutex: in a child it may be held by a thread that does not exist there.
         if self._pid != os.getpid() and (self._connection is not None or self._file is None):
             raise ForkedConnectionError(
                 f"{self} was opened in process {self._pid} and used in process {os.getpid()}, a child of it.",
                 remedy="Make a new storage in each process, after the fork.",
             )
-        with self._mutex:
-            if self._connection is None:
-                self._connection = self._open()
-            yield self._connection
 
-    def _alone(self) -> AbstractContextManager[float]:
-        """The lock that all writing processes share; yields what is left of the busy timeout."""
-        return nullcontext(self._busy_timeout) if self._file is None else self._file.writing(self._busy_timeout)
+    def _alone(self) -> AbstractContextManager[None]:
+        """The lock that all writing processes share."""
+        return nullcontext() if self._file is None else self._file.writing(self._busy_timeout)
+
+    def _ready(self, *, durable: bool = True) -> sqlite3.Connection:
+        """The connection to the file that still has its name, opened where that is needed."""
+        if self._connection is None:
+            self._connection = self._open()
+        if self._file is not None:
+            self._file.check_same()
+            if durable is not self._durable:
+                self._connection.execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
+                self._durable = durable
+        return self._connection
 
     @contextmanager
-    def _transaction(self, connection: sqlite3.Connection, begin: str, timeout: float) -> Iterator[_Session]:
+    def _transaction(self, connection: sqlite3.Connection, begin: str) -> Iterator[_Session]:
         queries = all_queries()
         began = self._clock.monotonic()
         try:
-            if timeout < self._busy_timeout:
-                connection.execute(f"PRAGMA busy_timeout = {int(timeout * 1000)}")
             connection.execute(queries[begin])
             yield _Session(connection)
             connection.execute(queries["commit"])
@@ -196,8 +203,9 @@ class SQLiteDatabase:
 
     def _drop(self, connection: sqlite3.Connection) -> None:
         """Never use this connection again; the next transaction opens another one, unless all was in memory."""
-        if self._file is not None:
-            self._connection = None
+        if self._file is None:
+            return
+        self._connection = None
         with suppress(*SQLITE_EXCEPTIONS):
             connection.close()
 
@@ -265,21 +273,20 @@ class SQLiteDatabase:
             raise translate(error, self._place, waited=self._clock.monotonic() - began) from error
 
     def _open_file(self, file: DatabaseFile) -> sqlite3.Connection:
-        file.check_place()
-        with file.writing(self._busy_timeout):
-            if not file.exists():
-                new = file.start_new()
-                self._create(str(new)).close()
-                file.put_in_place(new)
-            connection = self._connect(f"{file.path.as_uri()}?mode=rw", uri=True)
-            try:
-                self._check(connection, file)
-                self._configure(connection)
-                private(file.path)
-                file.remember()
-            except BaseException:
-                connection.close()
-                raise
+        """Only with the lock of the writers held."""
+        if not file.exists():
+            new = file.start_new()
+            self._create(str(new)).close()
+            file.put_in_place(new)
+        connection = self._connect(f"{file.path.as_uri()}?mode=rw", uri=True)
+        try:
+            self._check(connection, file)
+            self._configure(connection)
+            private(file.path)
+            file.remember()
+        except BaseException:
+            connection.close()
+            raise
         self._checkpoint_at = connection.total_changes + _CHECKPOINT_AFTER
         return connection
 
@@ -310,6 +317,7 @@ class SQLiteDatabase:
         return connection
 
     def _configure(self, connection: sqlite3.Connection) -> None:
+        self._durable = True
         for pragma in (
             "synchronous = FULL",
             "wal_autocheckpoint = 0",

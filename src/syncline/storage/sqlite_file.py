@@ -86,6 +86,7 @@ class DatabaseFile:
         self.path = given.parent.resolve() / given.name
         self._clock = clock
         self._lock: int | None = None
+        self._name = str(self.path)
         self._opened_as: tuple[int, int] | None = None
 
     def __str__(self) -> str:
@@ -146,7 +147,7 @@ class DatabaseFile:
     def check_same(self) -> None:
         """Raises StorageMismatchError when another file, or none, took the place of the one that was opened."""
         try:
-            found = self.path.stat()
+            found = os.stat(self._name)
             same = (found.st_dev, found.st_ino) == self._opened_as
         except OSError:
             same = False
@@ -159,8 +160,8 @@ class DatabaseFile:
     # -- the lock -----------------------------------------------------------------------------------------------
 
     @contextmanager
-    def writing(self, timeout: float) -> Iterator[float]:
-        """Hold the lock of the writers; yields the seconds that are left of `timeout`.
+    def writing(self, timeout: float) -> Iterator[None]:
+        """Hold the lock of the writers.
 
         Raises StorageBusyError when another process holds it for longer.
         """
@@ -174,12 +175,13 @@ class DatabaseFile:
             self._clock.sleep(min(pause, timeout - waited))
             pause = min(pause * 2, _LONGEST_PAUSE)
         try:
-            yield max(0.0, timeout - (self._clock.monotonic() - began))
+            yield
         finally:
             _unlock(lock)
 
     def _open_lock(self) -> int:
         if self._lock is None:
+            self.check_place()
             flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0)
             place = self.beside("-lock")
             try:
