@@ -39,7 +39,8 @@ _PATIENCE = 6.0
 #: Records for the comparison of bodies, which also warms everybody up.
 _WARM_UP = 200
 _BARE = (1, 8, 16)
-_PEERS = 16
+#: Threads of the peers, best of 8, 16 and 32: without latency more of them only stand in each other's way.
+_PEERS_NEAR, _PEERS_FAR = 16, 32
 #: Latency in milliseconds to how many times the bare loop's rate, and to records per second.
 _GOALS: dict[float, tuple[float, int]] = {0: (1.3, 0), 20: (1.0, 1_450)}
 
@@ -49,9 +50,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = _parsed(arguments)
     with Sandbox(process=True) as sandbox:
         scene = Scene(sandbox)
-        field = [one for one in _everybody() if not options.only or any(word in one.name for word in options.only)]
-        _prove(scene, field, min(_WARM_UP, options.records))
+        for module in ("dlt", "singer_sdk"):
+            if not _installed(module):
+                print(f"{module} is not installed: its rows are missing.")
+        _prove(scene, _chosen(0, options.only), min(_WARM_UP, options.records))
         for latency in options.latencies:
+            field = _chosen(latency, options.only)
             print(f"\nFirst load, {latency:g} ms before each answer to a create", flush=True)
             turns = _compare(scene, field, latency, options.records, options.repeats)
             _print_table(turns)
@@ -61,28 +65,30 @@ def main(arguments: Sequence[str] | None = None) -> None:
                 _print_breakdown(Breakdown().measure(scene))
 
 
-def _everybody() -> Iterator[Contender]:
+def _chosen(latency: float, only: Sequence[str]) -> list[Contender]:
+    return [one for one in _everybody(latency) if not only or any(word in one.name for word in only)]
+
+
+def _everybody(latency: float) -> Iterator[Contender]:
     """Syncline first: how many threads it finds right decides on the loop it is compared with."""
+    threads_of_peers = _PEERS_FAR if latency >= 5 else _PEERS_NEAR
     yield SynclineIngress()
     for threads in _BARE:
         yield BareLoop(threads)
-    yield BareLoopOnOurClient(_PEERS)
+    yield BareLoopOnOurClient(threads_of_peers)
     if _installed("dlt"):
         from benchmarks.contenders.dlt_pipeline import DltPipeline
 
-        yield DltPipeline(_PEERS)
+        yield DltPipeline(threads_of_peers)
     if _installed("singer_sdk"):
         from benchmarks.contenders.singer_target import SingerBatches, SingerRecords
 
         yield SingerRecords()
-        yield SingerBatches(_PEERS)
+        yield SingerBatches(threads_of_peers)
 
 
 def _installed(module: str) -> bool:
-    found = importlib.util.find_spec(module) is not None
-    if not found:
-        print(f"{module} is not installed: its rows are missing.")
-    return found
+    return importlib.util.find_spec(module) is not None
 
 
 def _prove(scene: Scene, field: Sequence[Contender], records: int) -> None:
@@ -105,11 +111,11 @@ Turns = dict[Contender, list[Run]]
 def _compare(scene: Scene, field: Sequence[Contender], latency: float, records: int, repeats: int) -> Turns:
     """Everybody in turns. A bare loop with as many threads as Syncline had in its first turn joins."""
     turns: Turns = {contender: [] for contender in field}
-    for _ in range(repeats):
+    for turn in range(repeats):
         for contender in list(turns):
             run = _take_turn(scene, contender, latency, records)
             turns[contender].append(run)
-            if not contender.threads and not any(_is_loop(one, run.threads) for one in turns):
+            if turn == 0 and not contender.threads and not any(_is_loop(one, run.threads) for one in turns):
                 loop = BareLoop(run.threads)
                 rest = {one: runs for one, runs in turns.items() if one is not contender}
                 turns = {contender: turns[contender], loop: [_take_turn(scene, loop, latency, records)], **rest}

@@ -24,7 +24,7 @@ _QUIET = {
     "RUNTIME__LOG_LEVEL": "CRITICAL",
     "DATA_WRITER__DISABLE_COMPRESSION": "true",
 }
-_BATCH = 100
+_BATCH = 1_000
 _TEXT = {"data_type": "text", "nullable": True}
 _SCHEMA: dict[str, Any] = {
     **dict.fromkeys(("externalId", "firstName", "lastName", "email", "mobilePhone", "birthDate", "gender"), _TEXT),
