@@ -284,7 +284,10 @@ class Storage(ABC):
 
     @abstractmethod
     def unseen(self, workflow: str, table: str, limit: int) -> Sequence[str]:
-        """Ids the ledger has for the table that the running resync did not see and that are not queued, in order."""
+        """Ids of the table in the ledger or in the queue that the running resync did not see, in order.
+
+        What is queued counts too: it was read before, and nobody tells that it was deleted since.
+        """
 
     @abstractmethod
     def end_resync(self, grant: Grant, table: str, position: ReadPosition) -> None:
@@ -304,7 +307,7 @@ class Storage(ABC):
 
     @abstractmethod
     def begin_replay(self, grant: Grant, table: str, position: ReadPosition) -> None:
-        """Move the table's position and forget the note, in one transaction."""
+        """Move the table's position, forget the note and what an earlier resync saw, in one transaction."""
 
     # -- backlog ------------------------------------------------------------------------------------------------
 

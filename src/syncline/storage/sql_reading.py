@@ -128,6 +128,7 @@ def begin_replay(tx: Transaction, held: Held, table: str, position: ReadPosition
     """See `Storage.begin_replay`."""
     table_id = tx.table_id(held.workflow_id, table)
     tx.expect(1, tx.session.run("forget_replay", (table_id,)))
+    _forget_seen(tx, table_id)
     _set_position(tx, table_id, position)
 
 

@@ -165,7 +165,7 @@ class _IngressWork(Work):
         for table, noted_in in self._storage.wanted_replays(self._workflow).items():
             if table in self._plans and noted_in < grant.generation:
                 seq = self._storage.next_read(grant)
-                position = self._full_read(seq, first=True, resync=table in self._positions)
+                position = self._full_read(seq, first=True, resync=table in self._positions or self._has_traces(table))
                 self._positions[table] = position
                 self._storage.begin_replay(grant, table, position)
 
@@ -196,7 +196,7 @@ class _IngressWork(Work):
         seq = self._storage.next_read(grant)
         if position is None:
             known = self._storage.ledger_size(self._workflow, table) > 0
-            position = self._full_read(seq, first=not known, resync=known)
+            position = self._full_read(seq, first=not known, resync=known or self._has_traces(table))
         request = reading.request_for(table, self._plans[table].columns, position, self._settings.overlap_margin)
         return Reading(
             fetch=partial(self._dynamics.read, request),
@@ -207,18 +207,24 @@ class _IngressWork(Work):
     def _full_read(self, seq: int, *, first: bool, resync: bool) -> ReadPosition:
         return reading.begin(now=self._source_time(), seq=seq, first=first, resync=resync)
 
+    def _has_traces(self, table: str) -> bool:
+        """Whether an earlier reading left anything that the source may have deleted since, written or queued."""
+        if self._storage.ledger_size(self._workflow, table) > 0:
+            return True
+        return any(number for group, number in self._storage.counts(self._workflow).groups.items() if group.table == table)
+
     def _source_time(self) -> datetime:
         """Now by the source's clock, as far as its answers have told it."""
         return self._storage.now() + timedelta(seconds=self._dynamics.clock_offset or 0.0)
 
     def _failed(self, grant: Grant, table: str, position: ReadPosition, error: BaseException) -> None:
         """A lost position is the one error that is mended here: a full read follows, which finds deletions too."""
-        if not isinstance(error, CursorLostError):
+        if not isinstance(error, CursorLostError) or reading.is_beginning(position):
             raise error
-        known = self._storage.ledger_size(self._workflow, table) > 0
-        first = reading.is_first(position)
-        restart = self._full_read(self._storage.next_read(grant), first=first, resync=known or position.resync)
-        self._storage.commit_page(grant, PageCommit(table=table, position=restart, entries=()))
+        resync = position.resync or self._has_traces(table)
+        restart = self._full_read(self._storage.next_read(grant), first=reading.is_first(position), resync=resync)
+        # What an earlier resync saw may be gone by now.
+        self._storage.end_resync(grant, table, restart)
         self._positions[table] = restart
         self._tell(ResyncStarted(workflow=self._workflow, table=table, reason=error.message))
 
@@ -269,7 +275,7 @@ class _IngressWork(Work):
         return entries, refusals
 
     def _missing(self, grant: Grant, table: str, position: ReadPosition) -> Reading:
-        """Queue what the ledger has and the resync never showed, to be asked for by key: only the source says gone."""
+        """Queue what we know of and the resync never showed, to be asked for by key: only the source says gone."""
 
         def keep(_: object) -> int:
             missing = self._storage.unseen(self._workflow, table, _MISSING_BATCH)

@@ -19,7 +19,7 @@ from syncline.backlog import Lane
 from syncline.errors import ProtocolError
 from syncline.records import Page, ReadPosition, ReadRequest, ReadStage
 
-__all__ = ["begin", "caught_up", "following", "is_first", "lane_of", "request_for"]
+__all__ = ["begin", "caught_up", "following", "is_beginning", "is_first", "lane_of", "request_for"]
 
 
 def begin(*, now: datetime, seq: int, first: bool, resync: bool) -> ReadPosition:
@@ -58,6 +58,11 @@ def _delta_link(page: Page) -> str:
 def caught_up(position: ReadPosition, page: Page) -> bool:
     """Whether `page`, which led to `position`, was the newest there was."""
     return position.stage is ReadStage.DELTA and page.next_link is None and page.delta_link is not None
+
+
+def is_beginning(position: ReadPosition) -> bool:
+    """Whether nothing of a full read was read yet, so that there is no position to lose."""
+    return position.stage is ReadStage.LOAD and position.link is None
 
 
 def is_first(position: ReadPosition) -> bool:

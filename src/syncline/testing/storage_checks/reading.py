@@ -111,7 +111,7 @@ def check_a_refusal_takes_the_place_of_what_waits(subject: Subject) -> None:
 
 
 def check_a_resync_finds_what_is_missing(subject: Subject) -> None:
-    """Unseen are ids the ledger has that the full read did not see and that are not queued, in order."""
+    """Unseen are ids that the ledger or the queue has and that the full read did not see, in order."""
     grant, storage = subject.grant(), subject.storage
     records = [f"0000000{number}-0000-4000-8000-000000000000" for number in range(9)]
     items = subject.put_and_lease(grant, *[entry(record) for record in records])
@@ -119,18 +119,31 @@ def check_a_resync_finds_what_is_missing(subject: Subject) -> None:
     resync = position(pass_seq=5, resync=True)
     seen = PageCommit(table="contact", position=resync, entries=[entry(records[3], 2)], seen=records[:3])
     storage.commit_page(grant, seen)
-    assert list(storage.unseen(WORKFLOW, "contact", 3)) == records[4:7]
-    assert list(storage.unseen(WORKFLOW, "contact", 100)) == records[4:]
+    assert list(storage.unseen(WORKFLOW, "contact", 3)) == records[3:6]
+    assert list(storage.unseen(WORKFLOW, "contact", 100)) == records[3:]
     assert list(storage.unseen(WORKFLOW, "account", 100)) == []
     missing = storage.unseen(WORKFLOW, "contact", 100)
     gone = [entry(record, 3, None) for record in missing[:3]]
     storage.commit_page(grant, PageCommit(table="contact", position=resync, entries=gone, seen=missing[:3]))
-    assert list(storage.unseen(WORKFLOW, "contact", 100)) == records[7:]
+    assert list(storage.unseen(WORKFLOW, "contact", 100)) == records[6:]
+    storage.put(grant, [entry("queued only")])
+    assert list(storage.unseen(WORKFLOW, "contact", 100)) == [*records[6:], "queued only"]
     done = position(ReadStage.DELTA, pass_seq=5)
     storage.end_resync(grant, "contact", done)
     assert storage.positions(WORKFLOW) == {"contact": done}
     storage.settle(grant, settlements(subject.lease(grant), fingerprint=None))
     assert list(storage.unseen(WORKFLOW, "contact", 100)) == records
+
+
+def check_a_full_read_that_begins_anew_has_seen_nothing(subject: Subject) -> None:
+    """What an interrupted resync saw is forgotten when a replay begins: it may be gone by now."""
+    grant, storage = subject.grant(), subject.storage
+    storage.settle(grant, settlements(subject.put_and_lease(grant, entry("a"))))
+    resync = position(resync=True)
+    storage.commit_page(grant, PageCommit(table="contact", position=resync, entries=[], seen=["a"]))
+    assert list(storage.unseen(WORKFLOW, "contact", 10)) == []
+    storage.begin_replay(grant, "contact", resync)
+    assert list(storage.unseen(WORKFLOW, "contact", 10)) == ["a"]
 
 
 def check_what_was_seen_counts_only_in_a_resync(subject: Subject) -> None:

@@ -32,9 +32,8 @@ DELETE FROM seen WHERE table_id = ?;
 -- In the order in which the records were first met.
 SELECT r.key FROM records r NOT INDEXED
 WHERE r.table_id = ?
-    AND r.fingerprint IS NOT NULL
     AND NOT EXISTS (SELECT 1 FROM seen s WHERE s.table_id = r.table_id AND s.record_id = r.id)
-    AND NOT EXISTS (SELECT 1 FROM items i WHERE i.record_id = r.id)
+    AND (r.fingerprint IS NOT NULL OR EXISTS (SELECT 1 FROM items i WHERE i.record_id = r.id))
 ORDER BY r.id LIMIT ?;
 
 -- name: ledger_among
