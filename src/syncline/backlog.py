@@ -177,7 +177,7 @@ class Settlement:
     forget: bool = False
     #: RETRY: the earliest time of the next attempt.
     retry_at: datetime | None = None
-    #: RETRY: the attempt may have been applied.
+    #: RETRY and DEAD: the attempt may have been applied.
     ambiguous: bool = False
     #: RETRY: false gives the attempt back, because the service failed and not the record.
     counts: bool = True
@@ -282,6 +282,8 @@ class Backlog(Protocol):
           same (RETRY and RELEASED then count as superseded). `ambiguous` and `first` are kept where the attempt was
           not WRITTEN.
         - The ledger and the dead letters change in the same transaction. WRITTEN resolves the key's dead letters.
+        - DEAD after an attempt that may have been applied leaves an empty fingerprint in the ledger: the target may
+          have the record, and nobody knows with which values.
         """
 
     def counts(self, workflow: str) -> BacklogCounts:

@@ -279,7 +279,8 @@ class Storage(ABC):
         """Queue a page's entries, set aside its refusals and move the position, in one transaction.
 
         Entries follow the conditions of `put`. A refusal supersedes what is queued for its key (a leased row stays),
-        becomes a dead letter and counts as put and dead.
+        becomes a dead letter and counts as put and dead. If what it supersedes may have been applied, the ledger
+        remembers the key with an empty fingerprint.
         """
 
     @abstractmethod

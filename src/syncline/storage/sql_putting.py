@@ -15,7 +15,7 @@ from syncline.storage.columns import checksum, key_to_column
 from syncline.storage.dialect import Row
 from syncline.storage.sql_transaction import DELAYED, DELETE, READY, UPSERT, Transaction
 
-__all__ = ["cancel_queued", "put", "put_again", "record_ids"]
+__all__ = ["cancel_queued", "doubt", "put", "put_again", "record_ids"]
 
 
 @frozen
@@ -266,10 +266,19 @@ def cancel_queued(tx: Transaction, workflow_id: int, entry: Entry) -> tuple[bool
         return False, False
     _leave(tx, table_id, queued)
     tx.expect(1, tx.session.run("remove_item", (queued.id,)))
+    if queued.ambiguous and record_id is not None:
+        doubt(tx, table_id, record_id)
     tx.session.run("drop_record", (record_id,))
     tx.count(table_id, queued.op, queued.lane, queued.state, -1)
     tx.total(workflow_id, superseded=1)
     return bool(queued.first), bool(queued.ambiguous)
+
+
+def doubt(tx: Transaction, table_id: int, record_id: int) -> None:
+    """Nobody knows what the target has of this record: an empty fingerprint says that it may be there."""
+    for _, count in tx.session.rows_among("unknown_among", (), [record_id]):
+        tx.count_known(table_id, count)
+    tx.expect(1, tx.session.run("remember", (b"", record_id)))
 
 
 def _cancel_waiting(tx: Transaction, workflow_id: int, table_id: int, item_id: int, seq: int) -> tuple[bool, bool]:

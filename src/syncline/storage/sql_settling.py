@@ -13,6 +13,7 @@ from syncline.backlog import SUSPECT_AFTER, Settlement, SettleReport, Settling
 from syncline.storage import sql_letters
 from syncline.storage.columns import as_microseconds, key_to_column, read_payload
 from syncline.storage.dialect import Row
+from syncline.storage.sql_putting import doubt
 from syncline.storage.sql_transaction import DELAYED, LEASED, READY, Held, Transaction
 
 __all__ = ["return_after_crash", "return_unsettled", "settle"]
@@ -160,7 +161,9 @@ def _end(tx: Transaction, held: Held, leased: _Leased, settlement: Settlement) -
             tx.total(held.workflow_id, skipped=1)
         case Settling.DEAD:
             _set_aside(tx, held, leased, key, settlement)
-    if settlement.settling in _FOR_GOOD:
+    if settlement.settling is Settling.DEAD and (leased.ambiguous or settlement.ambiguous):
+        doubt(tx, leased.table_id, leased.record_id)
+    elif settlement.settling in _FOR_GOOD:
         _note_effects(tx, [(leased.record_id, leased.table_id, settlement)])
     else:
         tx.session.run("drop_record", (leased.record_id,))

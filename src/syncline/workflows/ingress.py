@@ -13,7 +13,7 @@ from typing import ClassVar, cast
 
 from attrs import evolve
 
-from syncline.backlog import DeadReason, Entry, Grant, Item, Lane, Settlement, Settling
+from syncline.backlog import DeadReason, Entry, Grant, Item, Lane, Settlement
 from syncline.clock import Clock
 from syncline.connectors.base import CampaignConnector, DynamicsConnector, Gate
 from syncline.definition_json import definition_from_json
@@ -39,7 +39,7 @@ from syncline.workflows.checks import CheckReport
 from syncline.workflows.ingress_checks import preflight
 from syncline.workflows.settings import EngineSettings
 from syncline.workflows.snapshot import Snapshot
-from syncline.workflows.verdicts import dead
+from syncline.workflows.verdicts import dead, skipped
 from syncline.workflows.work import Plan, Reading, Work
 from syncline.workflows.writers import Job
 
@@ -307,7 +307,7 @@ class _IngressWork(Work):
         for item in items:
             plan = self._plans.get(item.key.table)
             if plan is None:
-                settlements.append(Settlement(item=item, settling=Settling.SKIPPED))
+                settlements.append(skipped(item))
             elif item.crashes >= self._settings.crash_limit:
                 settlements.append(dead(item, DeadReason.CRASHED, _CRASHED.format(item.crashes)))
             elif item.refresh:
@@ -357,7 +357,7 @@ class _IngressWork(Work):
             elif isinstance(decision, WriteDecision):
                 jobs.append(self._job(item, plan, decision))
             else:
-                settlements.append(Settlement(item=item, settling=Settling.SKIPPED))
+                settlements.append(skipped(item))
         return settlements, jobs
 
     def _job(self, item: Item, plan: TablePlan, decision: WriteDecision) -> Job:

@@ -26,7 +26,10 @@ from syncline.records import OutcomeKind
 from syncline.workflows.settings import EngineSettings
 from syncline.workflows.writers import JobDone
 
-__all__ = ["dead", "judge", "released", "retry_delay"]
+__all__ = ["dead", "judge", "released", "retry_delay", "skipped"]
+
+#: For the ledger: the target may have the record, and nobody knows with which values.
+_IN_DOUBT = b""
 
 
 def released(item: Item) -> Settlement:
@@ -34,9 +37,17 @@ def released(item: Item) -> Settlement:
     return Settlement(item=item, settling=Settling.RELEASED)
 
 
-def dead(item: Item, reason: DeadReason, message: str, field: str = "") -> Settlement:
-    """Set aside."""
-    return Settlement(item=item, settling=Settling.DEAD, reason=reason, field=field, message=message)
+def skipped(item: Item) -> Settlement:
+    """Nothing has to be written. What an earlier attempt may have left at the target is not forgotten over it."""
+    fingerprint = _IN_DOUBT if item.ambiguous else None
+    return Settlement(item=item, settling=Settling.SKIPPED, fingerprint=fingerprint)
+
+
+def dead(item: Item, reason: DeadReason, message: str, field: str = "", *, ambiguous: bool = False) -> Settlement:
+    """Set aside. `ambiguous` says that the last attempt may have been applied."""
+    return Settlement(
+        item=item, settling=Settling.DEAD, reason=reason, field=field, message=message, ambiguous=ambiguous
+    )
 
 
 def retry_delay(attempts: int, settings: EngineSettings) -> timedelta:
@@ -65,17 +76,18 @@ def judge(done: JobDone, settings: EngineSettings, now: Callable[[], datetime], 
     if isinstance(error, SkipRecordError):
         reason = DeadReason.CONVERSION if isinstance(error, ConversionError) else DeadReason.REFUSED
         return dead(item, reason, str(error), error.field)
+    # An error nobody knows may have come after the target was changed.
+    ambiguous = not isinstance(error, ConflictError | UnavailableError)
     counts = others_succeed or not isinstance(error, UnavailableError | AmbiguousWriteError)
     if counts and item.attempts >= settings.max_attempts:
         why = f"It failed {item.attempts} times while other records were written; last: {_described(error)}"
-        return dead(item, DeadReason.EXHAUSTED, why)
+        return dead(item, DeadReason.EXHAUSTED, why, ambiguous=ambiguous)
     delay = settings.retry_first / 10 if isinstance(error, ConflictError) else retry_delay(item.attempts, settings)
     return Settlement(
         item=item,
         settling=Settling.RETRY,
         retry_at=now() + delay,
-        # An error nobody knows may have come after the target was changed.
-        ambiguous=not isinstance(error, ConflictError | UnavailableError),
+        ambiguous=ambiguous,
         counts=counts,
     )
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from syncline.backlog import DeadReason, Grant, Lane, Settlement, Settling
-from syncline.store import DeadLetter, DeadLetterStatus
-from syncline.testing.storage_checks.subject import ACTION, WORKFLOW, Subject, entry, settlements
+from syncline.store import DeadLetter, DeadLetterStatus, PageCommit, Refusal
+from syncline.testing.storage_checks.subject import ACTION, WORKFLOW, Subject, entry, position, settlements
 
 
 def _bury(
@@ -18,6 +18,23 @@ def _bury(
     ]
     subject.storage.settle(grant, dead)
     return list(subject.storage.dead_letters(WORKFLOW, limit=1000))
+
+
+def check_what_dies_in_doubt_may_be_at_the_target(subject: Subject) -> None:
+    """After an attempt that may have been applied the ledger has the record, with an empty fingerprint."""
+    grant, storage = subject.grant(), subject.storage
+    _bury(subject, grant, "a")
+    assert storage.ledger(WORKFLOW, "contact", ["a"]) == {"a": b""}
+    assert storage.ledger_size(WORKFLOW, "contact") == 1
+    (item,) = subject.put_and_lease(grant, entry("b", 1))
+    storage.settle(grant, [Settlement(item=item, settling=Settling.RETRY, retry_at=storage.now(), ambiguous=True)])
+    refusal = Refusal(entry=entry("b", 2), reason=DeadReason.CONVERSION, field="f", message="m")
+    storage.commit_page(grant, PageCommit(table="contact", position=position(), entries=[], refusals=[refusal]))
+    (item,) = subject.put_and_lease(grant, entry("c", 1))
+    storage.settle(grant, [Settlement(item=item, settling=Settling.DEAD, reason=DeadReason.REFUSED, message="m")])
+    assert storage.ledger(WORKFLOW, "contact", ["a", "b", "c"]) == {"a": b"", "b": b""}
+    assert storage.ledger_size(WORKFLOW, "contact") == 2
+    subject.exact()
 
 
 def check_letters_are_found(subject: Subject) -> None:
