@@ -467,12 +467,15 @@ class Workflow(ABC, Generic[D]):
         self, row: WorkflowRow, grant: Grant, error: SynclineError, event: WorkflowEvent, about: str
     ) -> CycleReport:
         row = self._storage.workflow(self.id)
+        if not row.state.started:
+            raise LeaseLostError("Another process took the workflow over and stopped it.")
         state = next_state(row.state, event)
         told = WorkflowError(
             kind=type(error).__name__, message=error.message, remedy=error.remedy, at=self._storage.now(), about=about
         )
-        if self._step(row, grant, state, told):
-            self._told_state(row.state, state, event, row.generation, f"{told.kind} {about}".strip())
+        if not self._step(row, grant, state, told):
+            raise LeaseLostError("Another process took the workflow over before it could become FAILED.")
+        self._told_state(row.state, state, event, row.generation, f"{told.kind} {about}".strip())
         return self._report(CycleEnd.FAILED, message=str(error))
 
     def _fail_of_crashes(self, row: WorkflowRow, grant: Grant) -> CycleReport:

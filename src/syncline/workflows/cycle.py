@@ -11,7 +11,7 @@ import math
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from queue import Empty, SimpleQueue
 
@@ -25,6 +25,9 @@ from syncline.errors import (
     LeaseLostError,
     RetryLaterError,
     StopWorkflowError,
+    StorageBusyError,
+    StorageError,
+    StorageFullError,
     ThrottledError,
     UnavailableError,
 )
@@ -49,6 +52,8 @@ _OUTAGE_FIRST, _OUTAGE_MOST = 1.0, 60.0
 _FEWEST_MARKED = 48
 #: A retry that is due this soon is waited for instead of ending the cycle.
 _WORTH_WAITING = 5.0
+#: Whatever these come from, it was not a service.
+_STORAGE_TROUBLE = (LeaseLostError, StorageError, StorageBusyError, StorageFullError)
 
 
 class CycleEnd(StrEnum):
@@ -138,6 +143,7 @@ class Cycle:
         self._started = self._settled_at = self._beat_at = self._looked_at = self._sampled_at = clock.monotonic()
         self._leasing_from = self._started
         self._reads_from = self._started
+        self._silent_until: datetime | None = None
         self._claimed = 0
         self._leased_at = self._started
         self._failures_in_a_row = 0
@@ -146,6 +152,9 @@ class Cycle:
         self._nothing_to_lease = False
         self._queued = 0
         self._progressed = False
+        self._kept = False
+        #: Whether no record was done with, since the cycle or a reading by key began.
+        self._fruitless = True
 
     # -- the loop ---------------------------------------------------------------------------------------------------
 
@@ -211,7 +220,7 @@ class Cycle:
     def _attend(self) -> None:
         """Heartbeat, budget, samples, and whether somebody wants us to stop."""
         now = self._clock.monotonic()
-        if self._budget.seconds is not None and now - self._started >= self._budget.seconds:
+        if self._seconds_left() <= 0 and not self._owes():
             self._end = CycleEnd.BUDGET
         if now - self._beat_at >= self._settings.heartbeat.total_seconds():
             self.grant = self._storage.extend(self.grant, self._settings.lease)
@@ -226,6 +235,16 @@ class Cycle:
             self._sample()
             self._sampled_at = now
 
+    def _owes(self) -> bool:
+        """Whether what this cycle began must still come to something although its time is up.
+
+        A host whose cycles are shorter than an answer takes would else ask for the same page, or the same records by
+        key, for ever.
+        """
+        sendable = self._ready and self._clock.monotonic() >= self._leasing_from
+        page = self._reading is not None and not self._kept
+        return page or self._refreshing is not None or bool(self._fruitless and (self._refresh_next or sendable))
+
     def _sample(self) -> None:
         counts = self._storage.counts(self.grant.workflow)
         sample = Sample(at=self._storage.now(), size=counts.size, written=counts.totals.written)
@@ -233,8 +252,9 @@ class Cycle:
 
     def _judge_idleness(self) -> None:
         reading = self._reading or self._refresh_next or self._refreshing
-        busy = reading or self._writers.in_flight or self._ready or self._settlements
         now = self._clock.monotonic()
+        sendable = self._ready and now >= self._leasing_from
+        busy = reading or self._writers.in_flight or sendable or self._settlements
         if busy:
             return
         if self._records_used_up():
@@ -258,7 +278,8 @@ class Cycle:
     def _judge_waiting(self, wait: float) -> None:
         """Silence was asked for or a service is away: sit it out if it fits into the budget, else end the cycle."""
         if self._budget.seconds is None or wait > self._seconds_left():
-            self.resume_at = self._closed_until(self._work.gates)
+            silent = self._silent_until if self._silent_until and self._silent_until > self._clock.now() else None
+            self.resume_at = self._closed_until(self._work.gates) or silent
             self._end = CycleEnd.UNAVAILABLE if self.resume_at is None else CycleEnd.THROTTLED
 
     @staticmethod
@@ -271,7 +292,7 @@ class Cycle:
         now = self._clock.monotonic()
         if self._end is not None or self._reading is not None or now < self._reads_from or self._readers is None:
             return
-        if self._records_used_up() or self._refresh_next is not None or self._refreshing is not None:
+        if self._records_used_up() or self._seconds_left() <= 0 or self._refresh_next is not None or self._refreshing is not None:
             return
         reading = self._work.next_reading(self.grant, self._queued)
         if reading is not None:
@@ -296,15 +317,19 @@ class Cycle:
         reading, future = self._reading
         self._reading = None
         error = future.exception()
-        if error is None:
-            self.tally.read += reading.keep(future.result())
-            self._nothing_to_lease = False
-            self._note_progress()
-            return
         try:
-            reading.failed(error)
+            if error is not None:
+                reading.failed(error)
+                return
+            self.tally.read += reading.keep(future.result())
+        except _STORAGE_TROUBLE:
+            raise
         except (RetryLaterError, StopWorkflowError) as left_over:
             self._source_trouble(left_over)
+            return
+        self._kept = True
+        self._nothing_to_lease = False
+        self._note_progress()
 
     def _take_refreshed(self) -> None:
         if self._refreshing is None or not self._refreshing[1].done():
@@ -313,12 +338,15 @@ class Cycle:
         self._refreshing = None
         error = future.exception()
         if error is None:
+            self._fruitless = True
             self._follow(self._work.refreshed(plan.refreshing, future.result()))
             return
         self._release(plan.refreshing)
         self._source_trouble(error)
 
     def _source_trouble(self, error: BaseException) -> None:
+        if isinstance(error, LeaseLostError):
+            raise error
         if isinstance(error, ThrottledError):
             self._reads_from = self._throttled(error)
         elif isinstance(error, RetryLaterError):
@@ -333,11 +361,11 @@ class Cycle:
     def _claim(self) -> None:
         """Lease more when what is at hand runs low."""
         settings = self._settings
-        if self._end is not None or self._clock.monotonic() < self._leasing_from:
+        if self._end is not None or self._seconds_left() <= 0 or self._clock.monotonic() < self._leasing_from:
             return
         if self._refresh_next is not None or self._refreshing is not None:
             return
-        if len(self._ready) >= settings.lease_batch // 2:
+        if len(self._ready) >= max(1, settings.lease_batch // 2):
             return
         if self._nothing_to_lease and not self._time_to_look_again():
             return
@@ -395,7 +423,7 @@ class Cycle:
         elif done.error is not None:
             self._target_trouble(done.error, done.job.item)
 
-    def _target_trouble(self, error: Exception, item: Item) -> None:
+    def _target_trouble(self, error: BaseException, item: Item) -> None:
         """What an error means beyond the record it came with."""
         if isinstance(error, ThrottledError):
             self._leasing_from = self._throttled(error)
@@ -410,10 +438,15 @@ class Cycle:
 
     def _throttled(self, error: ThrottledError) -> float:
         """Close the gate for everybody and ask for less afterwards; until when, on the monotonic clock."""
-        until = self._closed_until([gate for gate in self._work.gates if gate.principal == error.principal])
+        gates = [gate for gate in self._work.gates if gate.principal == error.principal]
+        until = self._closed_until(gates)
         now = self._clock.monotonic()
+        if until is None and gates and error.retry_after is not None:
+            return now  # that wait is over
         if until is None:
-            return now
+            # Nobody holds requests back, so that asking again at once would go on for ever.
+            until = self._clock.now() + timedelta(seconds=max(error.retry_after or 0.0, self._outage_wait()))
+        self._silent_until = until
         known = self._storage.gate(error.principal)
         if known is None or until > known:
             self._storage.close_gate(error.principal, until)
@@ -423,11 +456,14 @@ class Cycle:
 
     def _away(self) -> float:
         """A service cannot be reached: leave it alone, longer each time; until when, on the monotonic clock."""
-        wait, self._outage = self._outage, min(self._outage * 2, _OUTAGE_MOST)
         self._failures_in_a_row = 0
         self._others_succeed = False
         self._limit.overloaded()
-        return self._clock.monotonic() + wait
+        return self._clock.monotonic() + self._outage_wait()
+
+    def _outage_wait(self) -> float:
+        wait, self._outage = self._outage, min(self._outage * 2, _OUTAGE_MOST)
+        return wait
 
     def _release_ready(self) -> None:
         self._release([job.item for job in self._ready])
@@ -467,6 +503,7 @@ class Cycle:
             if settlement.settling is Settling.DEAD:
                 self._tell_of_death(settlement)
         if kinds[Settling.WRITTEN] or kinds[Settling.SKIPPED] or kinds[Settling.DEAD]:
+            self._fruitless = False
             self._note_progress()
         self._tell(
             WritesSettled(

@@ -18,7 +18,7 @@ from syncline.clock import Clock
 from syncline.connectors.base import CampaignConnector, DynamicsConnector, Gate
 from syncline.definition_json import definition_from_json
 from syncline.definitions import IngressDefinition
-from syncline.errors import ActionNotAvailableError, CursorLostError
+from syncline.errors import ActionNotAvailableError, CursorLostError, ProtocolError
 from syncline.instrumentation import Instrumentation, PageRead, ReplayRequested, ResyncStarted
 from syncline.mapping import RefuseDecision, TablePlan, WriteDecision, compile_plan, decide
 from syncline.records import (
@@ -152,6 +152,8 @@ class _IngressWork(Work):
             for mapping in definition.mappings
         }
         self._positions = dict(storage.positions(workflow))
+        #: The links that the read under way of each table has gone through in this cycle.
+        self._ways: dict[str, set[str]] = {}
         self._due = dict.fromkeys(self._plans, clock.monotonic())
 
     @property
@@ -225,6 +227,7 @@ class _IngressWork(Work):
         restart = self._full_read(self._storage.next_read(grant), first=reading.is_first(position), resync=resync)
         # What an earlier resync saw may be gone by now.
         self._storage.end_resync(grant, table, restart)
+        self._ways.pop(table, None)
         self._positions[table] = restart
         self._tell(ResyncStarted(workflow=self._workflow, table=table, reason=error.message))
 
@@ -232,6 +235,7 @@ class _IngressWork(Work):
         page = cast(Page, answer)
         entries, refusals = self._decide_page(table, position, seq, page)
         behind = reading.following(position, page, self._storage.now())
+        self._note_way(table, page)
         seen = [change.key.id for change in page.changes] if position.resync else ()
         commit = PageCommit(table=table, position=behind, entries=entries, refusals=refusals, seen=seen)
         report = self._storage.commit_page(grant, commit)
@@ -252,6 +256,19 @@ class _IngressWork(Work):
             )
         )
         return len(page.changes)
+
+    def _note_way(self, table: str, page: Page) -> None:
+        """Raises ProtocolError when the pages of a read lead back to one of them: it would never end."""
+        if page.next_link is None:
+            self._ways.pop(table, None)
+            return
+        way = self._ways.setdefault(table, set())
+        if page.next_link in way:
+            raise ProtocolError(
+                f"The pages of {table} lead in a circle.",
+                remedy="Nothing was lost: the position stays where it was. Report this to the source's support.",
+            )
+        way.add(page.next_link)
 
     def _decide_page(
         self, table: str, position: ReadPosition, seq: int, page: Page

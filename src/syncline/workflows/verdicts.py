@@ -92,6 +92,6 @@ def judge(done: JobDone, settings: EngineSettings, now: Callable[[], datetime], 
     )
 
 
-def _described(error: Exception) -> str:
+def _described(error: BaseException) -> str:
     """Our own errors speak without record values; of anything else only the class is safe to repeat."""
     return str(error) if isinstance(error, SynclineError) else f"the connector raised {type(error).__name__}"

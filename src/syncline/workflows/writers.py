@@ -63,7 +63,7 @@ class JobDone:
 
     job: Job
     outcome: Outcome | None
-    error: Exception | None
+    error: BaseException | None
 
 
 @frozen(kw_only=True)
@@ -118,6 +118,6 @@ class WriterPool:
             try:
                 self._watch.check()
                 done = JobDone(job=job, outcome=job.send(self._watch.check), error=None)
-            except Exception as error:  # noqa: BLE001 - whatever a connector raises is the coordinator's to judge
+            except BaseException as error:  # noqa: BLE001 - a thread that ended would be waited for without end
                 done = JobDone(job=job, outcome=None, error=error)
             self._events.put(done)
