@@ -335,10 +335,7 @@ class Workflow(ABC, Generic[D]):
             self._tell(TakenOver(workflow=self.id, generation=grant.generation, epoch=grant.epoch, crashes=row.crashes))
         if row.crashes >= self._settings.crash_loop_limit:
             return self._fail_of_crashes(row, grant)
-        for gate in self._gates():
-            until = self._storage.gate(gate.principal)
-            if until is not None:
-                gate.close_until(until)
+        self._heed_gates()
         if row.state is WorkflowState.STARTING:
             waiting = self._begin(row, grant)
             if waiting is not None:
@@ -493,6 +490,13 @@ class Workflow(ABC, Generic[D]):
                 workflow=self.id, before=before, after=after, cause=cause, generation=generation, detail=detail
             )
         )
+
+    def _heed_gates(self) -> None:
+        """Wait where a service asked for silence, whichever process it told."""
+        for gate in self._gates():
+            until = self._storage.gate(gate.principal)
+            if until is not None:
+                gate.close_until(until)
 
     # -- small things --------------------------------------------------------------------------------------------------
 
