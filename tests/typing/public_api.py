@@ -40,7 +40,22 @@ from syncline import (
 from syncline.definitions import OptOutPair
 from syncline.instrumentation import Hook, Notice
 from syncline.state_machine import Action
-from syncline.views import BacklogView, ProgressBar, WorkflowList, WorkflowView, progress_bar
+from syncline.views import (
+    BacklogView,
+    Certainty,
+    FieldChange,
+    Figure,
+    Forecast,
+    NextRead,
+    Preview,
+    PreviewedRecord,
+    PreviewKind,
+    ProgressBar,
+    TableForecast,
+    WorkflowList,
+    WorkflowView,
+    progress_bar,
+)
 
 
 def definitions() -> tuple[IngressDefinition, EgressDefinition, OptOutDefinition]:
@@ -95,6 +110,21 @@ def run(integration: Integration) -> None:
             assert_type(report.status, WorkflowState)
             assert_type(report.written, int)
             bar.update(workflow.backlog)
+
+
+def look_ahead(integration: Integration) -> None:
+    preview = integration.ingress.preview(table="contact", limit=10)
+    assert_type(preview, Preview)
+    assert_type(preview.counts[PreviewKind.CREATE], int)
+    for record in integration.ingress.preview(record="00000000-0000-4000-8000-000000000001"):
+        assert_type(record, PreviewedRecord)
+        assert_type(record.fields, tuple[FieldChange, ...])
+    forecast = integration.ingress.forecast(replay=["contact"], exact=True)
+    assert_type(forecast, Forecast)
+    assert_type(forecast.calls, Figure)
+    assert_type(forecast.calls.certainty, Certainty)
+    assert_type(forecast.table("contact"), TableForecast)
+    assert_type(forecast.table("contact").read, NextRead)
 
 
 def handle(error: SynclineError) -> str | float | None:
