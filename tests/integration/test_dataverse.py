@@ -601,7 +601,7 @@ def test_lasting_trouble_is_told(sandbox: Sandbox, dataverse: Dataverse) -> None
     assert sandbox.dynamics.requests()["statuses"]["503"] == 3
     sandbox.dynamics.clear_faults()
     sandbox.dynamics.add_fault("login_page", path="contacts")
-    with pytest.raises(ProtocolError, match="Sign in to your account"):
+    with pytest.raises(ProtocolError, match="a page to sign in at"):
         dataverse.read(ask(ReadStage.LOAD))
 
 

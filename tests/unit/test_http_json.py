@@ -105,15 +105,31 @@ def test_the_message_never_holds_what_a_record_says() -> None:
     assert "status 200, application/json, 48 bytes" in message
 
 
-def test_a_page_for_people_is_quoted_in_safe_characters() -> None:
-    """A sign-in page with status 200 is recognised by its beginning, without control characters or line ends."""
-    page = "<html>\r\n<title>Sign in ü\x1b[31m</title>" + "x" * 1000
+@pytest.mark.parametrize(
+    ("page", "told"),
+    [
+        ("<html>\r\n<title>Sign in to your account</title>", "a page to sign in at"),
+        ("<html><title>Request Rejected</title>", "a page that refuses access"),
+        ("<h1>502 Bad Gateway</h1>", "a page that says something is down"),
+        ("\n <!DOCTYPE html>", "a page for people, not data"),
+    ],
+)
+def test_a_page_for_people_is_told_by_its_kind(page: str, told: str) -> None:
+    """A page with status 200 is recognised and said in our words, with where to look for who sent it."""
     with pytest.raises(ProtocolError) as caught:
         response(page.encode(), "text/html; charset=utf-8").json()
-    message = str(caught.value)
-    assert "<title>Sign in \\xfc\\x1b[31m</title>" in message
-    assert message.isprintable()
-    assert len(message) < 700
+    assert told in caught.value.message
+    assert "proxy and firewall" in caught.value.remedy
+
+
+@pytest.mark.parametrize("kind", ["text/html", "application/json"])
+@pytest.mark.parametrize("page", ["<html><title>Blocked: anna@example.com</title>", '{"email": "anna@example.com"'])
+def test_a_page_is_never_quoted(page: str, kind: str) -> None:
+    """A firewall's page quotes the address it blocked, and a proxy may call cut-off records a page."""
+    with pytest.raises(ProtocolError) as caught:
+        response(page.encode(), kind).json()
+    assert "anna" not in str(caught.value)
+    assert "The service sent an answer that cannot be used (status 200" in str(caught.value)
 
 
 def test_text_is_read_without_the_byte_order_mark() -> None:

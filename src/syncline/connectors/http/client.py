@@ -120,7 +120,7 @@ class HttpClient:
             content = b""
         self.gate.check()
         if self._auth is None:
-            return self._respond(self._send(method, address, headers, json is not ..., None, content, write))
+            return self._respond(address, self._send(method, address, headers, json is not ..., None, content, write))
         token = self._auth.get()
         answer = self._send(method, address, headers, json is not ..., token, content, write)
         if answer.status == 401:
@@ -130,7 +130,7 @@ class HttpClient:
                     f"{address.origin} does not accept the credentials (status 401, also with a new token).",
                     remedy="Check that the credentials belong to this environment and are still valid.",
                 )
-        return self._respond(answer)
+        return self._respond(address, answer)
 
     def close(self) -> None:
         """Let go of every connection; those in use close when their request ends. A later request opens a new one."""
@@ -156,14 +156,14 @@ class HttpClient:
         self._compare_clocks(answer.headers.get("date"), began)
         return answer
 
-    def _respond(self, answer: Answer) -> Response:
+    def _respond(self, address: Address, answer: Answer) -> Response:
         status, headers, body = answer
         if status >= 300:
             if status in _REDIRECTS:
                 raise _redirected(status, headers.get("location", ""))
             if status in (429, 503):
                 self._close_gate(status, headers.get("retry-after"))
-        return Response(status, Headers(headers), body, self.limits)
+        return Response(status, Headers(headers), body, self.limits, str(address.origin))
 
     def _close_gate(self, status: int, retry_after: str | None) -> None:
         wait = parse_retry_after(retry_after, self._clock.now(), self.gate.max_wait)
