@@ -17,8 +17,10 @@ from syncline.errors import (
     CredentialsError,
     CursorLostError,
     DefinitionError,
+    MissingExtraError,
     RecordRefusedError,
     SchemaChangedError,
+    SynclineError,
     UnavailableError,
 )
 from syncline.instrumentation import Instrumentation, Notice, ResyncStarted, StateChanged, TakenOver
@@ -243,6 +245,58 @@ def test_a_schema_change_in_mid_run_stops_with_the_field_and_moves_nothing(stage
 
 
 # -- edits -------------------------------------------------------------------------------------------------------------
+
+
+SETUP = DefinitionError("The file of certificate authorities cannot be read.", path="ca_file")
+ODD = RecordRefusedError("Campaign about profile: no.")
+
+
+@pytest.mark.parametrize("error", [SETUP, ODD, MissingExtraError("Signing in", extra="certificate")], ids=repr)
+def test_whatever_a_connector_raises_in_the_checks_is_a_failed_check(stage: Stage, error: SynclineError) -> None:
+    """A certificate file that went away must read as a failed check, not as an exception in the host's scheduler."""
+
+    def refuse() -> None:
+        raise error
+
+    stage.dynamics.access = refuse
+
+    report = stage.workflow.run_cycle()
+
+    assert report.status is WorkflowState.FAILED
+    assert error.message in str(stage.workflow.check())
+    assert stage.workflow.error is not None
+    assert error.message in stage.workflow.error.message
+
+
+@pytest.mark.parametrize("error", [SETUP, ODD], ids=repr)
+def test_whatever_a_connector_raises_while_reading_fails_with_the_table(stage: Stage, error: SynclineError) -> None:
+    """W4: FAILED names what was read; the position stays."""
+
+    def refuse(_: ReadRequest) -> None:
+        raise error
+
+    stage.dynamics.before_read = refuse
+
+    report = stage.workflow.run_cycle()
+
+    assert report.status is WorkflowState.FAILED
+    assert stage.workflow.error is not None
+    assert stage.workflow.error.about == "contact"
+    assert stage.storage.positions(stage.workflow.id) == {}
+
+
+def test_a_set_up_that_breaks_while_writing_sets_nobody_aside(stage: Stage) -> None:
+    """It is no record's fault: the workflow fails, and everything stays queued."""
+
+    def refuse(_verb: str, _key: str) -> None:
+        raise SETUP
+
+    stage.campaign.before = refuse
+
+    report = stage.workflow.run_cycle()
+
+    assert report.status is WorkflowState.FAILED
+    assert (report.dead, stage.workflow.backlog.size) == (0, 30)
 
 
 def test_an_edit_takes_effect_with_the_next_start_and_says_what_it_needs(stage: Stage) -> None:

@@ -24,10 +24,13 @@ from syncline.errors import (
     AmbiguousWriteError,
     LeaseLostError,
     RetryLaterError,
+    SetupError,
+    SkipRecordError,
     StopWorkflowError,
     StorageBusyError,
     StorageError,
     StorageFullError,
+    SynclineError,
     ThrottledError,
     UnavailableError,
 )
@@ -118,8 +121,8 @@ class Cycle:
         self.grant = grant
         self.tally = Tally()
         #: What made the cycle end with FAILED.
-        self.error: StopWorkflowError | None = None
-        #: The record the error is about, where there is one.
+        self.error: SynclineError | None = None
+        #: The record or table the error is about, where there is one.
         self.about = ""
         #: When it is worth coming back, where that is known.
         self.resume_at: datetime | None = None
@@ -324,8 +327,8 @@ class Cycle:
             self.tally.read += reading.keep(future.result())
         except _STORAGE_TROUBLE:
             raise
-        except (RetryLaterError, StopWorkflowError) as left_over:
-            self._source_trouble(left_over)
+        except SynclineError as left_over:
+            self._source_trouble(left_over, about=reading.about)
             return
         self._kept = True
         self._nothing_to_lease = False
@@ -342,17 +345,17 @@ class Cycle:
             self._follow(self._work.refreshed(plan.refreshing, future.result()))
             return
         self._release(plan.refreshing)
-        self._source_trouble(error)
+        self._source_trouble(error, about=", ".join(sorted({item.key.table for item in plan.refreshing})))
 
-    def _source_trouble(self, error: BaseException) -> None:
+    def _source_trouble(self, error: BaseException, about: str) -> None:
         if isinstance(error, LeaseLostError):
             raise error
         if isinstance(error, ThrottledError):
             self._reads_from = self._throttled(error)
         elif isinstance(error, RetryLaterError):
             self._reads_from = self._away()
-        elif isinstance(error, StopWorkflowError):
-            self._fail(error, about="")
+        elif isinstance(error, StopWorkflowError | SetupError | SkipRecordError):
+            self._fail(error, about=about)
         else:
             raise error
 
@@ -433,7 +436,7 @@ class Cycle:
             if self._failures_in_a_row >= max(4, self._limit.limit):
                 self._leasing_from = self._away()
                 self._release_ready()
-        elif isinstance(error, StopWorkflowError) and not isinstance(error, LeaseLostError):
+        elif isinstance(error, StopWorkflowError | SetupError) and not isinstance(error, LeaseLostError):
             self._fail(error, about=str(item.key))
 
     def _throttled(self, error: ThrottledError) -> float:
@@ -472,7 +475,7 @@ class Cycle:
     def _release(self, items: Sequence[Item]) -> None:
         self._settlements.extend(released(item) for item in items)
 
-    def _fail(self, error: StopWorkflowError, about: str) -> None:
+    def _fail(self, error: SynclineError, about: str) -> None:
         if self.error is None:
             self.error, self.about = error, about
         self._end = CycleEnd.FAILED

@@ -258,6 +258,7 @@ class _IngressWork(Work):
             fetch=partial(self._dynamics.read, request),
             keep=partial(self._keep, grant, table, position, seq, self._clock.monotonic()),
             failed=partial(self._failed, grant, table, position),
+            about=table,
         )
 
     def _full_read(self, seq: int, *, first: bool, resync: bool) -> ReadPosition:
@@ -360,7 +361,8 @@ class _IngressWork(Work):
                 self._positions[table] = behind
             return len(missing)
 
-        return Reading(fetch=lambda: None, keep=keep, failed=partial(self._failed, grant, table, position))
+        failed = partial(self._failed, grant, table, position)
+        return Reading(fetch=lambda: None, keep=keep, failed=failed, about=table)
 
     @staticmethod
     def _refreshes(table: str, records: Sequence[str], seq: int) -> list[Entry]:

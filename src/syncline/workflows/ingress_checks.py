@@ -13,7 +13,7 @@ from attrs import define, field
 from syncline.connectors.base import CampaignConnector, DynamicsConnector, KeyProblem
 from syncline.definition_json import definition_to_json
 from syncline.definitions import IngressDefinition
-from syncline.errors import DefinitionError, StopWorkflowError
+from syncline.errors import DefinitionError, RetryLaterError, SetupError, StopWorkflowError, SynclineError
 from syncline.mapping import compile_plan
 from syncline.schemas import TableSchema
 from syncline.table_mapping import TableMapping
@@ -64,7 +64,9 @@ class _Preflight:
     def access(self, name: str, ask: Callable[[], None]) -> bool:
         try:
             ask()
-        except StopWorkflowError as error:
+        except RetryLaterError:
+            raise
+        except SynclineError as error:
             self.failed(name, error.message, error.remedy)
             return False
         self.passed(name)
@@ -109,7 +111,9 @@ class _Preflight:
         name = f"{mapping.table}: exists in Dynamics 365"
         try:
             schema = self.dynamics.describe(mapping.table, language=self.definition.label_language)
-        except StopWorkflowError as error:
+        except RetryLaterError:
+            raise
+        except SynclineError as error:
             self.failed(name, error.message, error.remedy)
             return None
         if schema is None:
@@ -133,7 +137,9 @@ class _Preflight:
                 return None
             self.passed(name)
             key = self.campaign.check_key(schema, mapping.key)
-        except StopWorkflowError as error:
+        except RetryLaterError:
+            raise
+        except SynclineError as error:
             self.failed(name, error.message, error.remedy)
             return None
         self.targets[mapping.resource] = schema
@@ -173,7 +179,11 @@ class _Preflight:
         self.first_load(limits.first_load_records)
 
     def first_load(self, most: int) -> None:
-        counts = [self.dynamics.count(table) for table in self.sources]
+        try:
+            counts = [self.dynamics.count(table) for table in self.sources]
+        except (StopWorkflowError, SetupError) as error:
+            self.warned("guardrails: first load", f"the records cannot be counted: {error.message}", error.remedy)
+            return
         known = [count for count in counts if count is not None]
         if sum(known) > most:
             self.warned(

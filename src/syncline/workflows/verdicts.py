@@ -16,6 +16,7 @@ from syncline.errors import (
     ConflictError,
     ConversionError,
     LeaseLostError,
+    SetupError,
     SkipRecordError,
     StopWorkflowError,
     SynclineError,
@@ -71,7 +72,7 @@ def judge(done: JobDone, settings: EngineSettings, now: Callable[[], datetime], 
         created = done.outcome is not None and done.outcome.kind is OutcomeKind.CREATED
         fingerprint = job.fingerprint_if_created if created else job.fingerprint
         return Settlement(item=item, settling=Settling.WRITTEN, fingerprint=fingerprint, forget=job.forget)
-    if isinstance(error, ThrottledError | LeaseLostError | StopWorkflowError):
+    if isinstance(error, ThrottledError | LeaseLostError | StopWorkflowError | SetupError):
         return released(item)
     if isinstance(error, SkipRecordError):
         reason = DeadReason.CONVERSION if isinstance(error, ConversionError) else DeadReason.REFUSED

@@ -29,6 +29,8 @@ class Reading:
     keep: Callable[[object], int]
     #: Called instead of `keep` when `fetch` raised; raises the error again unless it could be dealt with.
     failed: Callable[[BaseException], None]
+    #: The table that is read, for the error of a workflow that fails over it.
+    about: str
 
 
 @frozen(kw_only=True)
