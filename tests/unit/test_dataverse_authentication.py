@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import pickle
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
@@ -268,7 +269,9 @@ def test_credentials_refuse_nonsense(tenant: str, client: str, secret: str) -> N
 
 def test_nothing_shows_a_secret() -> None:
     """Neither credential, connector nor principal print secret, certificate or client id."""
-    certificate = ClientCertificate(TENANT, CLIENT, b"canary", password=Secret("canary"))
+    certificate = ClientCertificate(TENANT, CLIENT, b"canary", password="canary")
+    with pytest.raises(TypeError):
+        pickle.dumps(certificate)
     connector = Dataverse("https://contoso.crm.dynamics.com", SECRET)
     shown = repr(SECRET) + repr(certificate) + repr(connector) + principal_of(SECRET) + repr(connector.gates)
     assert "canary" not in shown

@@ -11,7 +11,8 @@ import attrs
 import pytest
 
 from syncline.clock import SystemClock
-from syncline.connectors.http import HttpClient, OAuthTokenSource, Secret, ThrottleGate
+from syncline.connectors.http import HttpClient, OAuthTokenSource, Secret, SecretBytes, ThrottleGate, check_secret
+from syncline.errors import DefinitionError
 
 CANARY = "canary-7f3a"
 
@@ -90,3 +91,22 @@ def test_a_traceback_with_locals_does_not_show_what_a_client_holds() -> None:
         assert CANARY not in repr(client) + repr(source)
     else:
         pytest.fail("a method in lower case was sent")
+
+
+def test_secret_bytes_go_to_the_wire_and_nowhere_else() -> None:
+    """Header lines and forms behave as bytes when they are sent, and print their length when they are shown."""
+    held = SecretBytes(CANARY.encode())
+    assert b"%b." % held == CANARY.encode() + b"."
+    assert CANARY not in f"{held!r} {held!s} {held} {[held]}"
+    with pytest.raises(TypeError):
+        pickle.dumps(held)
+
+
+@pytest.mark.parametrize("pasted", ["", " qx7", "qx7\n", "qx\n7", "qx\u200b7", "\ud800", "qx7\t"])
+def test_what_was_pasted_along_with_a_secret_is_told(pasted: str) -> None:
+    """The usual mistake with a secret: a blank or a line break that nobody sees, and a service that only says no."""
+    with pytest.raises(DefinitionError) as caught:
+        check_secret(Secret(pasted), "client_secret")
+    assert caught.value.path == "client_secret"
+    assert "qx" not in str(caught.value)
+    check_secret(Secret("s3cret with blanks~ü"), "client_secret")

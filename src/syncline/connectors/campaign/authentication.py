@@ -12,7 +12,7 @@ from urllib.parse import urlencode
 
 from attrs import field, frozen
 
-from syncline.connectors.http import HttpClient, Response, Secret
+from syncline.connectors.http import HttpClient, Response, Secret, SecretBytes, check_secret
 from syncline.errors import CredentialsError, DefinitionError, ProtocolError, UnavailableError
 
 __all__ = ["DEFAULT_SCOPES", "OAuthServerToServer", "fetch_token"]
@@ -55,8 +55,9 @@ class OAuthServerToServer:
     def __attrs_post_init__(self) -> None:
         if not self.client_id or not self.client_id.isascii() or not self.client_id.isprintable():
             raise DefinitionError("A client id is printable text.", path="client_id")
-        if not self.client_secret:
-            raise DefinitionError("The client secret is empty.", path="client_secret")
+        if self.client_id != self.client_id.strip():
+            raise DefinitionError("The client id begins or ends with a blank.", path="client_id")
+        check_secret(self.client_secret, "client_secret")
 
 
 def fetch_token(http: HttpClient, credential: OAuthServerToServer) -> tuple[str, float]:
@@ -65,30 +66,37 @@ def fetch_token(http: HttpClient, credential: OAuthServerToServer) -> tuple[str,
     Raises CredentialsError when IMS does not accept id, secret or scopes, UnavailableError and ThrottledError when
     asking again later may help, ProtocolError for an answer that is no token.
     """
+    answer = http.request("POST", "ims/token/v3", headers=_FORM, content=_form(credential))
+    if answer.status == 200:
+        token = _token(answer)
+        if token is None:
+            raise ProtocolError(
+                "Adobe's identity service sent something that is not a token.", remedy="Check the address of IMS."
+            )
+        return token
+    if answer.status >= 500 or answer.status in (408, 425):
+        raise UnavailableError(f"Adobe's identity service is not available (status {answer.status}).")
+    raise _refused(answer)
+
+
+def _form(credential: OAuthServerToServer) -> SecretBytes:
     form = {
         "grant_type": "client_credentials",
         "client_id": credential.client_id,
         "client_secret": credential.client_secret.reveal(),
         "scope": ",".join(credential.scopes),
     }
-    answer = http.request("POST", "ims/token/v3", headers=_FORM, content=urlencode(form).encode("ascii"))
-    if answer.status == 200:
-        return _token(answer)
-    if answer.status >= 500 or answer.status in (408, 425):
-        raise UnavailableError(f"Adobe's identity service is not available (status {answer.status}).")
-    raise _refused(answer)
+    return SecretBytes(urlencode(form).encode("ascii"))
 
 
-def _token(answer: Response) -> tuple[str, float]:
+def _token(answer: Response) -> tuple[str, float] | None:
     content = answer.json()
     token = content.get("access_token") if isinstance(content, dict) else None
     life = content.get("expires_in") if isinstance(content, dict) else None
     if isinstance(life, str) and life.isascii() and life.isdigit() and len(life) <= 15:
         life = int(life)
     if not isinstance(token, str) or not isinstance(life, int | Decimal) or isinstance(life, bool):
-        raise ProtocolError(
-            "Adobe's identity service sent something that is not a token.", remedy="Check the address of IMS."
-        )
+        return None
     return token, float(life)
 
 

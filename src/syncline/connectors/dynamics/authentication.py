@@ -21,8 +21,8 @@ from syncline.connectors.dynamics.certificate import (
     check_client_id,
     check_tenant,
 )
-from syncline.connectors.http import HttpClient, Response, Secret
-from syncline.errors import CredentialsError, DefinitionError, ProtocolError, UnavailableError
+from syncline.connectors.http import HttpClient, Response, Secret, SecretBytes, check_secret
+from syncline.errors import CredentialsError, ProtocolError, UnavailableError
 
 __all__ = [
     "ClientCertificate",
@@ -73,8 +73,7 @@ def _secret(value: str | Secret) -> Secret:
 
 
 def _given(_instance: object, _attribute: Attribute[Secret], value: Secret) -> None:
-    if not value:
-        raise DefinitionError("The secret is empty.", path="secret")
+    check_secret(value, "secret")
 
 
 @frozen
@@ -109,16 +108,24 @@ def fetch_token(
     later may help, ProtocolError for an answer that is no token.
     """
     path = f"{credential.tenant}/oauth2/v2.0/token"
+    form = _form(credential, scope, f"{http.origins.base.origin}/{path}", clock)
+    answer = http.request("POST", path, headers=_FORM, content=form)
+    if answer.status != 200:
+        raise _refusal(answer)
+    token = _token(answer)
+    if token is None:
+        raise ProtocolError("The identity service sent something that is not a token.", remedy="Check authority_url.")
+    return token
+
+
+def _form(credential: ClientSecret | ClientCertificate, scope: str, token_url: str, clock: Clock) -> SecretBytes:
     form = {
         "client_id": credential.client_id,
         "scope": scope,
         "grant_type": "client_credentials",
-        **_proof(credential, f"{http.origins.base.origin}/{path}", clock),
+        **_proof(credential, token_url, clock),
     }
-    answer = http.request("POST", path, headers=_FORM, content=urlencode(form).encode("ascii"))
-    if answer.status == 200:
-        return _token(answer)
-    raise _refusal(answer)
+    return SecretBytes(urlencode(form).encode("ascii"))
 
 
 def _proof(credential: ClientSecret | ClientCertificate, token_url: str, clock: Clock) -> dict[str, str]:
@@ -146,14 +153,14 @@ def given_token(credential: GivesTokens, scope: str, clock: Clock) -> tuple[str,
         ) from None
 
 
-def _token(answer: Response) -> tuple[str, float]:
+def _token(answer: Response) -> tuple[str, float] | None:
     content = answer.json()
     token = content.get("access_token") if isinstance(content, dict) else None
     life = content.get("expires_in") if isinstance(content, dict) else None
     if isinstance(life, str) and life.isascii() and life.isdigit() and len(life) <= 9:
         life = int(life)
     if not isinstance(token, str) or isinstance(life, bool) or not isinstance(life, int | Decimal):
-        raise ProtocolError("The identity service sent something that is not a token.", remedy="Check authority_url.")
+        return None
     return token, float(life)
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from attrs import Attribute, field, frozen
 
-from syncline.connectors.http import Secret
+from syncline.connectors.http import Secret, SecretBytes
 from syncline.errors import DefinitionError, MissingExtraError
 
 __all__ = ["AUTHORITY", "ClientCertificate", "assertion", "check_client_id", "check_tenant"]
@@ -45,6 +45,14 @@ def check_client_id(_instance: object, _attribute: Attribute[str], value: str) -
         raise DefinitionError("A client id is the application's id, a GUID.", path="client_id")
 
 
+def _hidden(value: str | Path | bytes) -> str | Path | SecretBytes:
+    return SecretBytes(value) if isinstance(value, bytes) else value
+
+
+def _optional_secret(value: str | Secret | None) -> Secret | None:
+    return Secret(value) if isinstance(value, str) else value
+
+
 @frozen
 class ClientCertificate:
     """An application of Entra ID and a certificate that is registered for it.
@@ -56,8 +64,8 @@ class ClientCertificate:
 
     tenant: str = field(validator=check_tenant)
     client_id: str = field(validator=check_client_id)
-    certificate: str | Path | bytes = field(repr=False)
-    password: Secret | None = field(default=None, kw_only=True)
+    certificate: str | Path | bytes = field(converter=_hidden, repr=False)
+    password: Secret | None = field(default=None, converter=_optional_secret, kw_only=True)
     algorithm: str = field(default="PS256", kw_only=True)
     authority_url: str = field(default=AUTHORITY, kw_only=True)
 
@@ -78,7 +86,7 @@ def assertion(credential: ClientCertificate, token_url: str, now: datetime) -> s
     except ImportError:
         raise MissingExtraError("Signing in with a certificate", extra="certificate") from None
     pem = _pem(credential)
-    password = None if credential.password is None else credential.password.reveal().encode()
+    password = None if credential.password is None else SecretBytes(credential.password.reveal().encode())
     try:
         key = serialization.load_pem_private_key(pem, password)
         der = x509.load_pem_x509_certificate(pem).public_bytes(serialization.Encoding.DER)
@@ -121,11 +129,11 @@ def _claims(credential: ClientCertificate, token_url: str, now: datetime) -> dic
     }
 
 
-def _pem(credential: ClientCertificate) -> bytes:
+def _pem(credential: ClientCertificate) -> SecretBytes:
     if isinstance(credential.certificate, bytes):
-        return credential.certificate
+        return SecretBytes(credential.certificate)
     try:
-        return Path(credential.certificate).read_bytes()
+        return SecretBytes(Path(credential.certificate).read_bytes())
     except OSError as error:
         raise DefinitionError(
             f"The certificate's file cannot be read ({type(error).__name__}).", path="certificate"

@@ -16,7 +16,7 @@ from syncline.connectors.http.gate import ThrottleGate
 from syncline.connectors.http.limits import Limits
 from syncline.connectors.http.response import Response
 from syncline.connectors.http.retry_after import parse_http_date, parse_retry_after
-from syncline.connectors.http.secret import Secret
+from syncline.connectors.http.secret import Secret, SecretBytes
 from syncline.connectors.http.strict_json import dump
 from syncline.connectors.http.tokens import TokenSource
 from syncline.connectors.http.trusted_url import Address, TrustedOrigins
@@ -201,7 +201,7 @@ class _HeaderBlocks:
         self._constant["accept-encoding"] = b"Accept-Encoding: gzip\r\n"
         self._blocks: dict[tuple[str, ...], bytes] = {(): b"".join(self._constant.values())}
 
-    def block(self, headers: Mapping[str, str], is_json: bool, token: Secret | None) -> bytes:
+    def block(self, headers: Mapping[str, str], is_json: bool, token: Secret | None) -> SecretBytes:
         lines = [_line(name, value) for name, value in headers.items()]
         names = tuple(name.lower() for name in headers)
         if is_json and "content-type" not in names and "content-type" not in self._constant:
@@ -216,7 +216,7 @@ class _HeaderBlocks:
             if len(self._blocks) < 256:
                 self._blocks[names] = block
         lines.append(block)
-        return b"".join(lines)
+        return SecretBytes(b"".join(lines))
 
 
 def _exchange(transport: object | None, connections: int, limits: Limits, ca_file: str | None) -> Exchange:

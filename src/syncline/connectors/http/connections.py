@@ -20,6 +20,7 @@ from collections.abc import Callable
 from syncline.clock import SystemClock
 from syncline.connectors.http.exchange import Answer, ExchangeError, Trouble, WireRequest, decoded
 from syncline.connectors.http.limits import Limits
+from syncline.connectors.http.secret import SecretBytes
 from syncline.connectors.http.tls import tls_context
 from syncline.connectors.http.trusted_url import Origin
 from syncline.connectors.http.wire import RawAnswer, read_answer
@@ -212,12 +213,12 @@ def _close_all(idle: dict[Origin, deque[_Connection]]) -> None:
             connections.pop().close()
 
 
-def _bytes_of(request: WireRequest) -> bytes:
+def _bytes_of(request: WireRequest) -> SecretBytes:
     start = f"{request.method} {request.target} HTTP/1.1\r\nHost: {request.origin.authority}\r\n".encode("ascii")
     body = request.body
     if body is None:
-        return b"%b%b\r\n" % (start, request.head)
-    return b"%b%bContent-Length: %d\r\n\r\n%b" % (start, request.head, len(body), body)
+        return SecretBytes(b"%b%b\r\n" % (start, request.head))
+    return SecretBytes(b"%b%bContent-Length: %d\r\n\r\n%b" % (start, request.head, len(body), body))
 
 
 def _remaining(deadline: float, *, sent: bool) -> float:

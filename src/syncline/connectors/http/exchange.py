@@ -13,6 +13,7 @@ from typing import NamedTuple, Protocol
 
 from syncline.connectors.http.gzip_body import BodyTooLargeError, decode
 from syncline.connectors.http.limits import Limits
+from syncline.connectors.http.secret import SecretBytes
 from syncline.connectors.http.trusted_url import Origin
 
 __all__ = ["Answer", "Exchange", "ExchangeError", "Headers", "Trouble", "WireRequest", "decoded"]
@@ -69,7 +70,7 @@ class WireRequest(NamedTuple):
     method: str
     origin: Origin
     target: str
-    head: bytes
+    head: SecretBytes
     body: bytes | None
 
 

@@ -1,6 +1,7 @@
 """A string that must never be shown.
 
-What lives here: `Secret`. Never a place to keep secrets at rest: nothing here writes anywhere.
+What lives here: `Secret`, and `SecretBytes` for what is on its way to the wire. Never a place to keep secrets at rest:
+nothing here writes anywhere.
 """
 
 from __future__ import annotations
@@ -8,7 +9,9 @@ from __future__ import annotations
 import hmac
 from typing import NoReturn, Self
 
-__all__ = ["Secret"]
+from syncline.errors import DefinitionError
+
+__all__ = ["Secret", "SecretBytes", "check_secret"]
 
 
 class Secret:
@@ -55,3 +58,30 @@ class Secret:
 
     def __reduce_ex__(self, protocol: object) -> NoReturn:
         raise TypeError("A Secret cannot be pickled or copied out of the process.")
+
+
+class SecretBytes(bytes):
+    """Bytes that hold a secret, such as header lines or a form: error reporters print the locals of every frame."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return f"<{len(self)} secret bytes>"
+
+    __str__ = __repr__
+
+    def __reduce_ex__(self, protocol: object) -> NoReturn:
+        raise TypeError("Secret bytes cannot be pickled or copied out of the process.")
+
+
+def check_secret(secret: Secret, path: str) -> None:
+    """Raise DefinitionError for what nobody issues as a secret: nothing, or what was copied along with it."""
+    value = secret.reveal()
+    if not value:
+        raise DefinitionError("The secret is empty.", path=path)
+    if value != value.strip() or not value.isprintable():
+        raise DefinitionError(
+            "The secret begins or ends with a blank, or holds a line break or a control character.",
+            path=path,
+            remedy="Copy it again, without what stands around it.",
+        )

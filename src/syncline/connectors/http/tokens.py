@@ -85,14 +85,24 @@ class OAuthTokenSource(TokenSource):
 
     def _renew(self) -> Secret:
         began = self._clock.monotonic()
-        value, life = self._fetch()
-        if not value or not value.isascii() or not value.isprintable() or " " in value:
+        token, life = _fetched(self._fetch)
+        if not _can_be_sent(token):
             raise ProtocolError("The identity service sent something that is not a token.")
         if not 0 < life < math.inf:
             raise ProtocolError("The identity service sent a token without a usable life.")
         life = min(life, _LONGEST_LIFE)
-        self._token = Secret(value)
+        self._token = token
         # counted from before the request: the token was made somewhere between
         self._renew_at = began + life * _REFRESH_AT
         self._ends_at = began + life
         return self._token
+
+
+def _fetched(fetch: Callable[[], tuple[str, float]]) -> tuple[Secret, float]:
+    value, life = fetch()
+    return Secret(value), life
+
+
+def _can_be_sent(token: Secret) -> bool:
+    value = token.reveal()
+    return bool(value) and value.isascii() and value.isprintable() and " " not in value
