@@ -157,6 +157,6 @@ def kills(session: nox.Session) -> None:
 @nox.session
 def benchmarks(session: nox.Session) -> None:
     """Each benchmark prints ratios that were measured in one run. `nox -s benchmarks -- path` runs one."""
-    session.install(EVERYTHING)
+    session.install("-e", EVERYTHING, *_group("benchmarks"))
     for benchmark in session.posargs or sorted(map(str, Path("benchmarks").glob("*.py"))):
         session.run("python", benchmark)

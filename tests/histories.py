@@ -45,7 +45,6 @@ from syncline.workflows.ingress import IngressWorkflow
 from syncline.workflows.owner import this_owner
 from syncline.workflows.settings import EngineSettings
 
-
 Edit: TypeAlias = tuple[str, int, str | None, str | None, str | None]  # table, record, lastname, jobtitle, kind
 
 TABLES = {"contact": "profile", "account": "cusAccount"}

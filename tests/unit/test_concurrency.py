@@ -33,7 +33,7 @@ def test_it_stays_low_where_more_at_once_only_contends() -> None:
 
     run(limit, lambda at_once: 2_000 - 10 * at_once, 3_000)
 
-    assert limit.limit == 4
+    assert limit.limit == 8
 
 
 def test_an_overloaded_service_gets_half_at_once_and_time_to_breathe() -> None:
@@ -53,7 +53,7 @@ def test_idle_time_measures_nothing() -> None:
     for moment in range(10_000):
         limit.completed(1, moment / 1_000, saturated=False)
 
-    assert limit.limit == 4
+    assert limit.limit == 8
 
 
 @given(st.lists(st.one_of(st.floats(0.0001, 10), st.none()), max_size=500), st.integers(1, 64))

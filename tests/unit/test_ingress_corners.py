@@ -260,7 +260,7 @@ def test_a_service_that_asks_for_silence_and_closes_no_gate_is_left_alone() -> N
         asked.append(history.clock.monotonic())
         raise ThrottledError("silence", retry_after=30, principal="somebody else")
 
-    history.workflow._campaign.create = refuse  # type: ignore[method-assign]
+    history.workflow._campaign.create = refuse  # type: ignore[method-assign, assignment]
     report = history.workflow.run_cycle(seconds=2)
     again = history.workflow.run_cycle(seconds=2)
 
@@ -323,7 +323,7 @@ def test_a_connector_that_ends_its_thread_does_not_hang_the_cycle() -> None:
     def leave(*_: object) -> None:
         raise SystemExit(1)
 
-    history.workflow._campaign.create = leave  # type: ignore[method-assign]
+    history.workflow._campaign.create = leave  # type: ignore[method-assign, assignment]
     cycle = threading.Thread(target=history.cycle, daemon=True)
     cycle.start()
     cycle.join(20)
@@ -387,4 +387,3 @@ def test_a_write_without_an_answer_in_a_short_cycle_is_looked_up_in_the_next() -
     history.settle()
 
     assert history.wrongs() == []
-

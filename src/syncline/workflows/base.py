@@ -41,6 +41,7 @@ from syncline.store import ActionEntry, StateChange, Storage, WorkflowError, Wor
 from syncline.views.backlog import BacklogView
 from syncline.views.workflow_list import WorkflowView
 from syncline.workflows.checks import CheckReport
+from syncline.workflows.concurrency import ConcurrencyLimit
 from syncline.workflows.cycle import Budget, Cycle, CycleEnd
 from syncline.workflows.dead_letters import DeadLetters
 from syncline.workflows.depth import SAMPLES_SINCE, view_of
@@ -109,6 +110,8 @@ class Workflow(ABC, Generic[D]):
         self._clock = clock or SystemClock()
         self._settings = settings or EngineSettings()
         self._tell = tell or Instrumentation()
+        #: What was found out about the target's pace; the next cycle goes on from there.
+        self._limit = ConcurrencyLimit(self._settings.writers)
 
     # -- what a concrete workflow says ---------------------------------------------------------------------------------
 
@@ -398,6 +401,7 @@ class Workflow(ABC, Generic[D]):
             clock=self._clock,
             budget=budget,
             tell=self._tell,
+            limit=self._limit,
         )
         end = cycle.run()
         if end is CycleEnd.FAILED and cycle.error is not None:

@@ -11,8 +11,8 @@ __all__ = ["ConcurrencyLimit"]
 #: A step up must improve the rate by this much to be kept; less is noise and contention.
 _WORTH_IT = 1.08
 #: Completions per unit of the limit that make a measurement.
-_SAMPLES_EACH = 12
-_FEWEST_SAMPLES = 60
+_SAMPLES_EACH = 4
+_FEWEST_SAMPLES = 32
 #: Measurements to rest at a limit before trying a larger one again.
 _REST = 40
 
@@ -24,7 +24,7 @@ class ConcurrencyLimit:
     and more only contend; at 20 ms away it takes dozens. So it is measured, not configured.
     """
 
-    def __init__(self, most: int, start: int = 4) -> None:
+    def __init__(self, most: int, start: int = 8) -> None:
         self._most = most
         self._limit = min(start, most)
         self._done = 0

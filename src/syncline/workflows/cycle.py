@@ -117,6 +117,7 @@ class Cycle:
         clock: Clock,
         budget: Budget,
         tell: Instrumentation,
+        limit: ConcurrencyLimit,
     ) -> None:
         self.grant = grant
         self.tally = Tally()
@@ -136,7 +137,7 @@ class Cycle:
         self._events: SimpleQueue[Event] = SimpleQueue()
         self._watch = LeaseWatch(clock)
         self._writers = WriterPool(self._events, self._watch, f"syncline-{grant.workflow}-writer")
-        self._limit = ConcurrencyLimit(settings.writers)
+        self._limit = limit
         self._readers: ThreadPoolExecutor | None = None
         self._reading: tuple[Reading, Future[object]] | None = None
         self._refresh_next: Plan | None = None
@@ -144,6 +145,8 @@ class Cycle:
         self._ready: deque[Job] = deque()
         self._settlements: list[Settlement] = []
         self._started = self._settled_at = self._beat_at = self._looked_at = self._sampled_at = clock.monotonic()
+        # What lies between two cycles measures nothing.
+        limit.completed(0, self._started, saturated=False)
         self._leasing_from = self._started
         self._reads_from = self._started
         self._silent_until: datetime | None = None
@@ -295,7 +298,12 @@ class Cycle:
         now = self._clock.monotonic()
         if self._end is not None or self._reading is not None or now < self._reads_from or self._readers is None:
             return
-        if self._records_used_up() or self._seconds_left() <= 0 or self._refresh_next is not None or self._refreshing is not None:
+        if (
+            self._records_used_up()
+            or self._seconds_left() <= 0
+            or self._refresh_next is not None
+            or self._refreshing is not None
+        ):
             return
         reading = self._work.next_reading(self.grant, self._queued)
         if reading is not None:

@@ -24,9 +24,9 @@ class EngineSettings:
     """How a workflow's cycles work. All of them have a reason to be what they are; change them with one too."""
 
     #: Most writes at once. How many there really are follows from what the target bears.
-    writers: int = field(default=32, validator=_positive)
+    writers: int = field(default=64, validator=_positive)
     #: Rows claimed at a time.
-    lease_batch: int = field(default=500, validator=_positive)
+    lease_batch: int = field(default=250, validator=_positive)
     #: Settled writes are stored at the latest after this many, or after `settle_after`.
     settle_batch: int = field(default=200, validator=_positive)
     settle_after: timedelta = field(default=timedelta(milliseconds=50), validator=_positive)

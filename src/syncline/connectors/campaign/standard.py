@@ -65,7 +65,7 @@ class CampaignStandard(CampaignConnector):
         keys: Mapping[str, CampaignKey] | None = None,
         custom_resources: Sequence[str] = (),
         timeout: float = 20.0,
-        connections: int = 32,
+        connections: int = 64,
         ca_file: str | None = None,
         allow_loopback_http: bool = False,
         also_trusted: Sequence[str] = (),

@@ -48,7 +48,7 @@ __all__ = ["Dataverse"]
 
 _API = "api/data/v9.2"
 #: Dataverse's largest page, and its default.
-_PAGE = 5_000
+_LARGEST_PAGE = 5_000
 #: Ids in one filter: about five kilobytes of address.
 _IDS = 100
 _HEADERS = {"Accept": "application/json", "OData-MaxVersion": "4.0", "OData-Version": "4.0", "If-None-Match": "null"}
@@ -71,7 +71,7 @@ class Dataverse(DynamicsConnector):
         url: str,
         credential: Credential,
         *,
-        page_size: int = _PAGE,
+        page_size: int = 2_000,
         timeout: float = 20.0,
         connections: int = 32,
         ca_file: str | None = None,
@@ -79,7 +79,7 @@ class Dataverse(DynamicsConnector):
         transport: object | None = None,
         clock: Clock | None = None,
     ) -> None:
-        if not 1 <= page_size <= _PAGE:
+        if not 1 <= page_size <= _LARGEST_PAGE:
             raise DefinitionError("A page of Dataverse has 1 to 5,000 rows.", path="page_size")
         self._clock = clock or SystemClock()
         self._page_size = page_size
