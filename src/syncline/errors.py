@@ -37,6 +37,7 @@ tables, keys and fields only.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import ClassVar
 
 __all__ = [
     "ActionNotAvailableError",
@@ -73,13 +74,16 @@ __all__ = [
 class SynclineError(Exception):
     """The root of every error Syncline raises.
 
-    `remedy` says what a person can do next; it is empty where waiting is all there is to do.
+    `remedy` says what a person can do next; it is empty where waiting is all there is to do. Classes have one of their
+    own for where nothing better is known.
     """
+
+    usual_remedy: ClassVar[str] = ""
 
     def __init__(self, message: str, *, remedy: str = "") -> None:
         super().__init__(message)
         self.message = message
-        self.remedy = remedy
+        self.remedy = remedy or self.usual_remedy
 
     def __str__(self) -> str:
         return f"{self.message} {self.remedy}".strip() if self.remedy else self.message
@@ -148,9 +152,13 @@ class StopWorkflowError(SynclineError):
 class CredentialsError(StopWorkflowError):
     """The service does not accept the credentials, or they lack a privilege."""
 
+    usual_remedy = "Check the credentials and what they may do, then start again."
+
 
 class SchemaChangedError(StopWorkflowError):
     """A table or field is not what it was when the workflow started. `table` and `field` name it."""
+
+    usual_remedy = "Correct the mapping or publish what is missing, then start again; nothing was lost."
 
     def __init__(self, message: str, *, table: str = "", field: str = "", remedy: str = "") -> None:
         super().__init__(message, remedy=remedy)
@@ -168,9 +176,15 @@ class CursorLostError(StopWorkflowError):
 class ProtocolError(StopWorkflowError):
     """An answer that cannot be what the service sends: not JSON, too large, too deep, or without what it must have."""
 
+    usual_remedy = "Nothing was lost. Start again; if it stays, give the service's support the time and this message."
+
 
 class UntrustedUrlError(StopWorkflowError):
     """An answer named an address outside the configured origins. Nothing was sent there."""
+
+    usual_remedy = (
+        "Nothing was lost or sent there. Check that the configured address is the service's own, not a proxy's."
+    )
 
 
 class LeaseLostError(StopWorkflowError):
@@ -223,6 +237,8 @@ class ActionNotAvailableError(SetupError):
 
 class CheckFailedError(SetupError):
     """The pre-flight found what must be mended first; the message lists each failed check with its remedy."""
+
+    usual_remedy = "Mend what the failed checks name, then start again."
 
 
 class MissingExtraError(SetupError):

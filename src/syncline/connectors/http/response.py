@@ -31,7 +31,6 @@ _PAGES = (
     ),
 )
 _BETWEEN = "Something between Syncline and the service answered in its place: look at address, proxy and firewall."
-_AGAIN = "Nothing was lost. Start again; if it stays, give the service's support the time and this message."
 
 
 def safe_text(text: str, most: int = 200) -> str:
@@ -79,7 +78,7 @@ class Response:
         except ValueError as error:
             told = f"{self.sender} sent an answer that cannot be used (status {self.status}, {self._kind()})"
             page = self._page()
-            raise ProtocolError(f"{told}: {page or error}.", remedy=_BETWEEN if page else _AGAIN) from None
+            raise ProtocolError(f"{told}: {page or error}.", remedy=_BETWEEN if page else "") from None
 
     def text(self) -> str:
         """The body as text in UTF-8, without a byte order mark; bytes that are none are replaced."""
