@@ -73,6 +73,7 @@ class CampaignStandard(CampaignConnector):
         v8: bool = False,
     ) -> None:
         self._clock = clock or SystemClock()
+        TrustedOrigins.of(auth.ims_url, allow_loopback_http=allow_loopback_http, setting="ims_url")
         self._home = _home(base_url, allow_loopback_http)
         self._v8 = v8
         self._keys = dict(keys or {})

@@ -83,7 +83,7 @@ class Dataverse(DynamicsConnector):
             raise DefinitionError("A page of Dataverse has 1 to 5,000 rows.", path="page_size")
         self._clock = clock or SystemClock()
         self._page_size = page_size
-        home = TrustedOrigins.of(url, allow_loopback_http=allow_loopback_http).base
+        home = TrustedOrigins.of(url, allow_loopback_http=allow_loopback_http, setting="url").base
         if home.path.strip("/") not in {"", _API}:
             raise DefinitionError("Give the environment's address without a path.", path="url")
         self._origin = home.origin
@@ -118,6 +118,9 @@ class Dataverse(DynamicsConnector):
         scope = f"{self._origin}/.default"
         if isinstance(credential, ClientSecret | ClientCertificate):
             mine = credential
+            TrustedOrigins.of(
+                mine.authority_url, allow_loopback_http=more["allow_loopback_http"], setting="authority_url"
+            )
             sign_in = HttpClient(mine.authority_url, gate=self._sign_in_gate, connections=2, **more)
             self._sign_in = sign_in
             return OAuthTokenSource(lambda: fetch_token(sign_in, mine, scope, self._clock), self._clock)

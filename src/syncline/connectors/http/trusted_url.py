@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Sequence
 from typing import Self
 from urllib.parse import unquote
 
@@ -59,7 +58,8 @@ class Origin:
     def is_link_local(self) -> bool:
         """Whether the host is a link-local address, where clouds keep their metadata services."""
         address = self._address
-        return address is not None and address.is_link_local
+        mapped = getattr(address, "ipv4_mapped", None)  # ::ffff:169.254.169.254 reaches the same service
+        return any(one.is_link_local for one in (address, mapped) if one is not None)
 
     @property
     def _address(self) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
@@ -114,14 +114,14 @@ class TrustedOrigins:
     prefixes: tuple[Address, ...] = field()
 
     @classmethod
-    def of(cls, base_url: str, *also: str, allow_loopback_http: bool = False) -> Self:
-        """Read configured addresses; raise `DefinitionError` for one that must not be used.
+    def of(cls, base_url: str, *also: str, allow_loopback_http: bool = False, setting: str = "base_url") -> Self:
+        """Read configured addresses; raise `DefinitionError` for one that must not be used, with the setting's name.
 
         Only `https` is accepted, and `http` to this computer when `allow_loopback_http` says so (for the sandbox).
         Link-local addresses, where clouds keep their metadata services, are refused.
         """
-        urls: Sequence[str] = (base_url, *also)
-        return cls(prefixes=tuple(_configured(url, allow_loopback_http) for url in urls))
+        named = [(base_url, setting), *((url, "also_trusted") for url in also)]
+        return cls(prefixes=tuple(_configured(url, allow_loopback_http, path) for url, path in named))
 
     @property
     def base(self) -> Address:
@@ -170,15 +170,19 @@ def _is_below(path: str, prefix: str) -> bool:
     return path == folder or path.startswith(f"{folder}/")
 
 
-def _configured(url: str, allow_loopback_http: bool) -> Address:
+def _configured(url: str, allow_loopback_http: bool, path: str) -> Address:
     address = Address.parse(url)
     if address is None or "?" in address.target or climbs(address.path):
-        raise DefinitionError("An address must look like https://host/path, without user, query and fragment.")
+        raise DefinitionError(
+            "An address must look like https://host/path, without user, query and fragment.", path=path
+        )
     origin = address.origin
     if origin.is_link_local:
-        raise DefinitionError(f"{origin} is a link-local address and is never a service of ours.")
+        raise DefinitionError(f"{origin} is a link-local address and is never a service of ours.", path=path)
     if origin.scheme == "http" and not (allow_loopback_http and origin.is_loopback):
         raise DefinitionError(
-            f"{origin} is not encrypted.", remedy="Use https; http is only for this computer, with allow_loopback_http."
+            f"{origin} is not encrypted.",
+            path=path,
+            remedy="Use https; http is only for this computer, with allow_loopback_http.",
         )
     return address
