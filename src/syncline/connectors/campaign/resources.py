@@ -18,6 +18,7 @@ from typing import Any
 from attrs import frozen
 
 from syncline.connectors.http import Response
+from syncline.errors import ProtocolError
 
 __all__ = ["Metadata", "Resources"]
 
@@ -81,7 +82,9 @@ class Resources:
             if answer is None:
                 continue
             content = answer.json()
-            if isinstance(content, dict) and content:
+            if not isinstance(content, dict):
+                raise ProtocolError(f"The metadata of Campaign resource {resource} is no object.")
+            if content:
                 return Metadata(path=f"{endpoint}/{resource}", content=content)
         return None
 
@@ -94,7 +97,7 @@ class Resources:
         answer = self._read(f"campaign/{EXTENDED}")
         content = answer.json() if answer is not None else {}
         if not isinstance(content, dict):
-            return {}
+            raise ProtocolError("Campaign's list of resources is no object.")
         # entries are objects; the map also holds a text named apiName
         entries = {name: entry for name, entry in content.items() if isinstance(entry, dict) and _NAME.fullmatch(name)}
         return {name: label_of(entry, name) for name, entry in entries.items()}
