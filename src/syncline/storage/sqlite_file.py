@@ -124,12 +124,22 @@ class DatabaseFile:
             )
         if not stat.S_ISREG(found.st_mode):
             raise StorageUnusableError(f"{self} is not a regular file.", remedy="Give another path.")
+        self._refuse_links()
         if found.st_size == 0:
             raise StorageCorruptError(
                 f"{self} is empty: it is no database, and a new one is never made in place of a lost one.",
                 remedy="Restore a backup, or remove the file if it never was a database.",
             )
         return True
+
+    def _refuse_links(self) -> None:
+        """SQLite writes through a link in the place of its log, over whatever it points to."""
+        for neighbour in map(self.beside, ("-wal", "-shm", "-journal")):
+            if neighbour.is_symlink():
+                raise StorageUnusableError(
+                    f"{neighbour} is a symbolic link.",
+                    remedy="Find out who put it there; nobody else should be able to write to that folder.",
+                )
 
     def _refuse_orphan(self) -> None:
         with suppress(FileNotFoundError):
