@@ -167,6 +167,18 @@ def test_metadata_that_is_none_is_refused(content: object) -> None:
         read_head(content, "contact")
 
 
+@pytest.mark.parametrize(
+    "bad", ["contacts?x=1", "../contacts", "con tacts", "contacts\r\nX: y", "\x1b[31mcontacts", "côntacts"]
+)
+def test_a_name_that_would_change_an_address_is_refused(bad: str) -> None:
+    """S-11: names out of an answer stand in addresses and messages; what is none is no answer of Dataverse."""
+    good = {"EntitySetName": "contacts", "PrimaryIdAttribute": "contactid"}
+    for name in good:
+        with pytest.raises(ProtocolError, match=f"a {name} that is no name") as caught:
+            read_head({**good, name: bad}, "contact")
+        assert str(caught.value).isprintable()
+
+
 def test_tables_that_can_be_tracked_are_offered() -> None:
     """Listed are tables whose changes are or could be tracked, with a label; many-to-many tables are not."""
     entities = [

@@ -11,7 +11,7 @@ from typing import Any
 
 from attrs import evolve, frozen
 
-from syncline.connectors.dynamics.odata import expression, text
+from syncline.connectors.dynamics.odata import expression, is_name, text
 from syncline.errors import ProtocolError
 from syncline.schemas import FieldSchema, FieldType, TableSchema
 
@@ -103,8 +103,8 @@ def read_head(content: object, table: str) -> TableHead:
     entity = _object(content)
     return TableHead(
         table=table,
-        entity_set=_text(entity, "EntitySetName"),
-        primary_id=_text(entity, "PrimaryIdAttribute"),
+        entity_set=_name(entity, "EntitySetName"),
+        primary_id=_name(entity, "PrimaryIdAttribute"),
         has_modified_on=any(True for _ in _objects(entity.get("Attributes"))),
     )
 
@@ -147,8 +147,8 @@ def read_schema(fetch: Fetch, table: str, language: int) -> TableSchema | None:
                 fields[name] = cast.add(fields[name], attribute, language)
     return TableSchema(
         name=table,
-        path=_text(entity, "EntitySetName"),
-        primary_key=_text(entity, "PrimaryIdAttribute"),
+        path=_name(entity, "EntitySetName"),
+        primary_key=_name(entity, "PrimaryIdAttribute"),
         fields=dict(sorted(fields.items())),
         change_tracking=entity.get("ChangeTrackingEnabled") is True,
         label=_label(entity.get("DisplayName"), language) or table,
@@ -180,7 +180,7 @@ def lookups(fetch: Fetch, table: str) -> tuple[Lookup, ...]:
 
 
 def _field(attribute: Mapping[str, Any]) -> tuple[str, FieldSchema | None]:
-    name, native = _text(attribute, "LogicalName"), _native_type(attribute)
+    name, native = _name(attribute, "LogicalName"), _native_type(attribute)
     if native in _NOT_VALUES or attribute.get("IsValidODataAttribute") is False:
         return name, None
     type_ = _TYPES.get(native, FieldType.OTHER)
@@ -305,6 +305,14 @@ def _object(content: object) -> Mapping[str, Any]:
 
 def _objects(content: object) -> Iterable[Mapping[str, Any]]:
     return [entry for entry in content if isinstance(entry, dict)] if isinstance(content, list) else []
+
+
+def _name(entry: Mapping[str, Any], name: str) -> str:
+    """A name that will stand in an address and in messages."""
+    value = _text(entry, name)
+    if not is_name(value):
+        raise ProtocolError(f"Dynamics 365 sent metadata with a {name} that is no name.")
+    return value
 
 
 def _text(entry: Mapping[str, Any], name: str) -> str:

@@ -14,7 +14,7 @@ from urllib.parse import quote
 
 from syncline.errors import DefinitionError
 
-__all__ = ["expression", "guid", "in_list", "moment", "one_row", "select", "text"]
+__all__ = ["expression", "guid", "in_list", "is_name", "moment", "one_row", "select", "text"]
 
 _GUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}")
@@ -32,9 +32,14 @@ def guid(value: object) -> str | None:
     return bare if _GUID.fullmatch(bare) else None
 
 
+def is_name(value: str) -> bool:
+    """Whether this can be the name of a table, a set or a column."""
+    return _NAME.fullmatch(value) is not None
+
+
 def name(value: str) -> str:
     """A table's or column's name; raises `DefinitionError` for what cannot be one."""
-    if not _NAME.fullmatch(value):
+    if not is_name(value):
         raise DefinitionError("A name in Dynamics is made of letters, digits and _.")
     return value
 
