@@ -5,7 +5,7 @@ What lives here: the three proofs (field, filter, identification key). Never a w
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 from urllib.parse import parse_qsl, unquote
 from uuid import uuid4
@@ -16,6 +16,7 @@ from syncline.connectors.campaign.metadata import filters_href
 from syncline.connectors.campaign.verdicts import Meaning, judge, verdict_of
 from syncline.connectors.http import Response
 from syncline.errors import CredentialsError, ProtocolError, ThrottledError
+from syncline.plain_text import plain
 from syncline.schemas import TableSchema
 
 __all__ = ["check_key"]
@@ -56,9 +57,9 @@ def _filter_problem(resource: TableSchema, addresses: KeyAddresses, ask: Ask) ->
     if listed is not None:
         parameters = _parameters(listed, addresses.filter)
         if parameters is None:
-            return f"{resource.name} has no filter {addresses.filter}. It has: {', '.join(sorted(listed)) or 'none'}."
+            return f"{resource.name} has no filter {addresses.filter}. It has: {_shown(listed)}."
         if parameters and addresses.key.parameter_name not in parameters:
-            return f"The filter {addresses.filter} takes {', '.join(parameters)}, not {addresses.key.parameter_name}."
+            return f"The filter {addresses.filter} takes {_shown(parameters)}, not {addresses.key.parameter_name}."
     answer = ask(addresses.by_filter(_impossible_key()))
     if answer.status != 200:
         _raise_if_not_ours(answer, resource)
@@ -67,6 +68,11 @@ def _filter_problem(resource: TableSchema, addresses: KeyAddresses, ask: Ask) ->
     if not isinstance(page, dict) or not isinstance(content := page.get("content"), list):
         raise ProtocolError(f"Campaign answered a search in {resource.name} with something that is no list of records.")
     return f"{wanted} finds records for a value that no record has." if content else ""
+
+
+def _shown(names: Iterable[str]) -> str:
+    """Names that Campaign told, harmless in a terminal and a log."""
+    return plain(", ".join(sorted(names)) or "none", limit=500)
 
 
 def _listed_filters(resource: TableSchema, ask: Ask) -> Mapping[str, Any] | None:
