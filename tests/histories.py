@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -38,6 +38,7 @@ from syncline.errors import (
 from syncline.records import Change, Page, ReadRequest, ReadStage, RecordKey, TargetRecord, Value, Values
 from syncline.schemas import FieldSchema, FieldType, TableSchema
 from syncline.state_machine import WorkflowState
+from syncline.storage.sql_storage import SQLStorage
 from syncline.table_mapping import Comparison
 from syncline.workflows.base import CycleReport
 from syncline.workflows.cycle import CycleEnd
@@ -482,12 +483,14 @@ class History:
         apply_deletes: bool = True,
         refuses_duplicates: bool = True,
         file: Path | None = None,
+        storage: SQLStorage | None = None,
+        start: bool = True,
     ) -> None:
         self.clock = MovedClock()
         self.world = World()
         self.source = Service("source", self.clock)
         self.target = Service("target", self.clock)
-        self.storage = MemoryStorage() if file is None else SQLiteStorage(file)
+        self.storage = storage or (MemoryStorage() if file is None else SQLiteStorage(file))
         self.rules = self.running = rules
         self.apply_deletes = apply_deletes
         self._refuses_duplicates = refuses_duplicates
@@ -495,7 +498,8 @@ class History:
         self.edited_at: dict[str, int] = dict.fromkeys(TABLES, 0)
         self.edited = False
         self.restart()
-        self.workflow.start()
+        if start:
+            self.workflow.start()
         self.complaints: list[str] = []
 
     # -- steps -----------------------------------------------------------------------------------------------------
@@ -691,6 +695,3 @@ class History:
             return f"has the title {title!r} and should have {wanted!r}"
         known = self.world.titles[key] | {"Alpha", None} | ({"foreign"} if key in self.world.foreign else set())
         return "" if title in known else f"has the title {title!r}, which it never had"
-
-
-Step: TypeAlias = Callable[[History], object]

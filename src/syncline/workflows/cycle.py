@@ -298,12 +298,9 @@ class Cycle:
         now = self._clock.monotonic()
         if self._end is not None or self._reading is not None or now < self._reads_from or self._readers is None:
             return
-        if (
-            self._records_used_up()
-            or self._seconds_left() <= 0
-            or self._refresh_next is not None
-            or self._refreshing is not None
-        ):
+        if self._refresh_next is not None or self._refreshing is not None:
+            return
+        if self._records_used_up() or self._seconds_left() <= 0:
             return
         reading = self._work.next_reading(self.grant, self._queued)
         if reading is not None:

@@ -268,9 +268,8 @@ class _IngressWork(Work):
         """Whether an earlier reading left anything that the source may have deleted since, written or queued."""
         if self._storage.ledger_size(self._workflow, table) > 0:
             return True
-        return any(
-            number for group, number in self._storage.counts(self._workflow).groups.items() if group.table == table
-        )
+        groups = self._storage.counts(self._workflow).groups
+        return any(number for group, number in groups.items() if group.table == table)
 
     def _source_time(self) -> datetime:
         """Now by the source's clock, as far as its answers have told it."""
