@@ -10,6 +10,7 @@ import json
 from collections.abc import Callable, Iterator, Mapping
 from decimal import Decimal, InvalidOperation
 from enum import StrEnum
+from functools import cache
 from hashlib import sha256
 from typing import Any, TypeAlias, get_args, get_origin, get_type_hints
 
@@ -176,7 +177,7 @@ def _built(of: type[Any], value: Any, path: str) -> Any:
     for name, one in known.items():
         if one.default is attrs.NOTHING and name not in value:
             raise DefinitionError(f"{name} is missing", path=path)
-    types = get_type_hints(of)
+    types = _types(of)
     given = {name: _read(types[name], item, _join(path, name)) for name, item in value.items()}
     try:
         return of(**given)
@@ -185,6 +186,12 @@ def _built(of: type[Any], value: Any, path: str) -> Any:
             raise
         message = error.message.removeprefix(f"{error.path}: ")
         raise DefinitionError(message, path=_join(path, error.path), remedy=error.remedy) from None
+
+
+@cache
+def _types(of: Any) -> Mapping[str, Any]:
+    """The declared types of a class's fields: looked up once, since a status page reads definitions all the time."""
+    return get_type_hints(of)
 
 
 def _read(of: Any, value: Any, path: str) -> Any:
