@@ -5,12 +5,13 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from attrs import evolve
 from tests.histories import SETTINGS, History, Rules, record_id
 
-from syncline.errors import CredentialsError, CursorLostError, ThrottledError
+from syncline.errors import CredentialsError, CursorLostError, StorageBusyError, StorageFullError, ThrottledError
 from syncline.records import Page, ReadRequest, ReadStage
 from syncline.state_machine import WorkflowState
 from syncline.workflows.cycle import CycleEnd
@@ -387,3 +388,127 @@ def test_a_write_without_an_answer_in_a_short_cycle_is_looked_up_in_the_next() -
     history.settle()
 
     assert history.wrongs() == []
+
+
+# -- hosts with short cycles, and loops --------------------------------------------------------------------------------
+
+
+def test_changes_are_read_while_a_first_load_is_written_a_record_at_a_time() -> None:
+    """O6: what changes meanwhile goes first, however small the cycles are."""
+    history = History(rules=ONE_TABLE)
+    history.pages(10, [])
+    for number in range(10):
+        put(history, number, "A")
+    history.cycle(records=1)
+    for _ in range(3):  # the load's second pass and the first delta
+        history.cycle(records=1)
+    put(history, 9, "B")
+
+    for _ in range(2):
+        history.cycle(records=1)
+
+    assert at_target(history, 9) == "B"
+    assert history.workflow.backlog.size > 2
+
+
+def test_every_table_has_its_turn_in_cycles_of_one_page() -> None:
+    """Where a cycle has room for one page only, the table that waited longest is next."""
+    history = History(rules=Rules())
+    put(history, 1, "A")
+    history.edit(("account", 1, "A", None, "a"))
+    hooked(history, lambda _: outlast(history))
+
+    for _ in range(12):
+        history.workflow.run_cycle(seconds=20)
+
+    assert history.wrongs() == []
+
+
+def test_a_loop_outlives_a_database_that_is_busy_now_and_then() -> None:
+    """X2: `run` goes on when the storage has trouble that passes."""
+    history = History(rules=ONE_TABLE)
+    put(history, 1, "A")
+    acquire, trouble = history.storage.acquire, [StorageBusyError("locked"), StorageFullError("the disk is full")]
+
+    def sometimes(*arguments: Any) -> Any:
+        if trouble:
+            raise trouble.pop()
+        return acquire(*arguments)
+
+    history.storage.acquire = sometimes  # type: ignore[method-assign, assignment]
+    report = history.workflow.run(until=lambda: at_target(history, 1) == "A")
+
+    assert report.written == 1
+
+
+def test_a_loop_that_is_to_end_tells_its_trouble() -> None:
+    """Nobody knows the status while the storage does not answer, so there is no report to return."""
+    history = History(rules=ONE_TABLE)
+
+    def busy(*_: Any) -> Any:
+        raise StorageBusyError("locked")
+
+    history.storage.acquire = busy  # type: ignore[method-assign, assignment]
+    with pytest.raises(StorageBusyError):
+        history.workflow.run(until=lambda: True)
+
+
+# -- traps that others fell into ---------------------------------------------------------------------------------------
+
+
+def test_another_process_keeps_the_silence_that_one_was_asked_for() -> None:
+    """V10: the wait belongs to the service, not to the connector that was told."""
+    history = History(rules=ONE_TABLE)
+    put(history, 1, "A")
+    history.target_faults(["throttled"])
+    assert history.cycle().end is CycleEnd.THROTTLED
+
+    for _ in range(3):
+        history.restart()
+        history.advance(20)
+        assert history.cycle().end is CycleEnd.THROTTLED
+    history.settle()
+
+    assert history.target.intrusions == 0
+    assert history.wrongs() == []
+
+
+@pytest.mark.parametrize("apply_deletes", [True, False])
+def test_a_full_read_after_a_lost_cursor_obeys_the_rule_about_deletions(apply_deletes: bool) -> None:
+    """I7: deletions that are ignored stay ignored when a resync is what finds them."""
+    history = History(rules=ONE_TABLE, apply_deletes=apply_deletes)
+    put(history, 1, "A")
+    history.drain()
+    put(history, 1, None)
+    history.expire()
+
+    history.settle()
+
+    assert at_target(history, 1) == (None if apply_deletes else "A")
+
+
+def test_a_record_that_left_the_filter_unseen_is_deleted_by_the_full_read() -> None:
+    """I6: also when nobody told that it left."""
+    history = History(rules=evolve(ONE_TABLE, filtered=True, delete_filtered_out=True))
+    put(history, 1, "A")
+    history.drain()
+    put(history, 1, "A", kind="b")
+    history.expire()
+
+    history.settle()
+
+    assert at_target(history, 1) is None
+
+
+def test_a_late_page_does_not_bring_back_what_was_deleted() -> None:
+    """V8: of a page and a deletion the one that was read later counts, and a contradiction is looked up."""
+    history = History(rules=ONE_TABLE)
+    put(history, 1, "A")
+    history.drain()
+    put(history, 1, "B")
+    put(history, 1, None)
+    history.pages(3, ["history", "twice"])
+
+    history.settle()
+
+    assert at_target(history, 1) is None

@@ -24,6 +24,8 @@ from syncline.errors import (
     LeaseLostError,
     RetryLaterError,
     StopWorkflowError,
+    StorageBusyError,
+    StorageFullError,
     SynclineError,
     ThrottledError,
 )
@@ -287,7 +289,7 @@ class Workflow(ABC, Generic[D]):
         - Safe from several processes at once: one works, the others return at once and say so.
         - Trouble that passes by itself never changes the status. Trouble that does not makes it FAILED.
 
-        Raises StorageErrors, since without a storage no status can be kept.
+        Raises StorageErrors, StorageBusyError and StorageFullError, since without a storage no status can be told.
         """
         row = self._row()
         if not row.state.started:
@@ -318,9 +320,16 @@ class Workflow(ABC, Generic[D]):
         """Cycle after cycle, for hosts without a scheduler; returns when the workflow is STOPPED or FAILED.
 
         `until` is asked between cycles and ends the loop as soon as it says True; the workflow stays RUNNING then.
+        A storage that is busy or full is tried again; if that is how it is when `until` says True, its error is raised.
         """
         while True:
-            report = self.run_cycle(seconds=self._settings.heartbeat.total_seconds())
+            try:
+                report = self.run_cycle(seconds=self._settings.heartbeat.total_seconds())
+            except (StorageBusyError, StorageFullError):
+                if until():
+                    raise
+                self._clock.sleep(self._settings.idle_wait.total_seconds())
+                continue
             on_cycle(report)
             if not report.status.started or until():
                 return report

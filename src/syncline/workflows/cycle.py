@@ -158,7 +158,8 @@ class Cycle:
         self._nothing_to_lease = False
         self._queued = 0
         self._progressed = False
-        self._kept = False
+        #: Whether the source was asked for a page, and whether one was kept.
+        self._asked = self._kept = False
         #: Whether no record was done with, since the cycle or a reading by key began.
         self._fruitless = True
 
@@ -300,9 +301,11 @@ class Cycle:
             return
         if self._refresh_next is not None or self._refreshing is not None:
             return
-        if self._records_used_up() or self._seconds_left() <= 0:
+        # A page in every cycle, whatever the budget of records: else nobody would see what changes during a first load.
+        if (self._records_used_up() and self._asked) or self._seconds_left() <= 0:
             return
         reading = self._work.next_reading(self.grant, self._queued)
+        self._asked = True
         if reading is not None:
             self._reading = (reading, self._ask(self._readers, reading.fetch))
 

@@ -208,6 +208,8 @@ class _IngressWork(Work):
         self._positions = dict(storage.positions(workflow))
         #: The links that the read under way of each table has gone through in this cycle.
         self._ways: dict[str, set[str]] = {}
+        #: Whether a page was asked for in this cycle.
+        self._asked = False
         self._due = dict.fromkeys(self._plans, clock.monotonic())
 
     @property
@@ -239,16 +241,24 @@ class _IngressWork(Work):
         return None
 
     def _by_urgency(self) -> list[str]:
-        """The tables that are due: those whose changes are tracked first, then the one that waited longest."""
+        """The tables that are due: those whose changes are tracked first, then the one that waited longest.
+
+        The first page of a cycle goes to the table that was read longest ago, whatever its stage: where cycles are so
+        short that it is the only page, every table has its turn.
+        """
         now = self._clock.monotonic()
 
         def urgency(table: str) -> tuple[bool, float]:
             position = self._positions.get(table)
+            if not self._asked:
+                read_at = None if position is None else position.read_at
+                return False, read_at.timestamp() if read_at is not None else 0.0
             return position is None or position.stage is not ReadStage.DELTA, self._due[table]
 
         return sorted((table for table, due in self._due.items() if due <= now), key=urgency)
 
     def _page(self, grant: Grant, table: str, position: ReadPosition | None) -> Reading:
+        self._asked = True
         seq = self._storage.next_read(grant)
         if position is None:
             known = self._storage.ledger_size(self._workflow, table) > 0
