@@ -70,8 +70,7 @@ class NextStart:
 
     def finds_deletes(self, table: str) -> bool:
         """Whether what was deleted in Dynamics would be deleted in Campaign."""
-        replayed_from_nothing = self.next_read(table) is NextRead.REPLAY and self._position(table) is None
-        return self.definition.mapping(table).apply_deletes and not replayed_from_nothing
+        return self.definition.mapping(table).apply_deletes
 
     def known(self, table: str) -> int:
         """How many records of the table the ledger knows."""
