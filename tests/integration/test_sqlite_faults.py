@@ -19,6 +19,7 @@ import pytest
 from syncline.backlog import DeadReason, Entry, Grant, Settlement, Settling
 from syncline.errors import StorageBusyError, StorageCorruptError, StorageError, StorageFullError
 from syncline.storage.sql_storage import SQLStorage
+from syncline.storage.sql_transaction import Transaction
 from syncline.storage.sqlite import MemoryStorage, SQLiteStorage
 from syncline.store import PageCommit, Sample, StateChange, Storage
 from syncline.testing.storage_checks.subject import ACTION, NOON, WORKFLOW, entry, owner, position, settlements
@@ -318,7 +319,8 @@ def test_the_audit_finds_what_does_not_add_up(storage: SQLiteStorage, grant: Gra
     damage(path, "DELETE FROM ready WHERE id = 2")
     damage(path, "UPDATE leases SET epoch = 99")
     damage(path, "UPDATE counters SET n = n + 1 WHERE name = 'put'")
-    damage(path, "INSERT INTO counters (scope, name, n) VALUES (-1, 'open', 4), (1, 'known', 7)")
+    damage(path, "UPDATE counters SET n = 4 WHERE name = 'open'")
+    damage(path, "UPDATE counters SET n = 7 WHERE name = 'known'")
     damage(path, "INSERT INTO waiting SELECT 77, 88, seq, op, lane, 0, 0, 0, 0, NULL, NULL FROM waiting")
 
     found = storage.audit(WORKFLOW)
@@ -327,6 +329,7 @@ def test_the_audit_finds_what_does_not_add_up(storage: SQLiteStorage, grant: Gra
         "contact, upsert, live, ready: the counter says 3 and 0 rows are there.",
         "contact, upsert, live, leased: the counter says 1 and 0 rows are there.",
         "2 rows are queued, but 0 are ready, delayed or leased.",
+        "1 records name a row of the queue that is not theirs.",
         "1 changes wait behind a row that is not leased.",
         "5 changes were put, but 0 ended and 4 are queued.",
         "the counter says 4 open dead letters and 0 are there.",
@@ -413,16 +416,14 @@ def test_any_thread_may_use_a_storage(kind: str, path: Path) -> None:
 def test_an_exception_inside_a_transaction_ends_all_of_it(storage: SQLiteStorage, grant: Grant) -> None:
     """R12: whatever goes wrong in the middle, also Ctrl-C, nothing of the transaction stays, names included."""
 
-    def interrupted() -> None:
-        with storage._writing() as tx:
-            workflow_id = tx.workflow_id(WORKFLOW)
-            tx.table_id(workflow_id, "never")
-            tx.next_ids(1000)
-            tx.flush()
-            raise KeyboardInterrupt
+    def interrupted(tx: Transaction) -> None:
+        tx.table_id(tx.workflow_id(WORKFLOW), "never")
+        tx.next_ids(1000)
+        tx.flush()
+        raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        interrupted()
+        storage._write(interrupted)
 
     storage.put(grant, [entry("a", table="never")])
     (item,) = storage.lease(grant, 1)

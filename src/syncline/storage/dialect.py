@@ -7,10 +7,11 @@ its driver into the errors of `syncline.errors`, and brings its own text for eve
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import AbstractContextManager
-from typing import Any, Protocol, TypeAlias
+from typing import Any, Protocol, TypeAlias, TypeVar
 
 __all__ = ["Database", "Parameters", "Row", "Session"]
+
+_Result = TypeVar("_Result")
 
 Row: TypeAlias = tuple[Any, ...]
 #: By position, or by name where the query names them.
@@ -42,16 +43,16 @@ class Session(Protocol):
 class Database(Protocol):
     """Opens transactions. Safe to use from any thread."""
 
-    def writing(self, *, durable: bool = True) -> AbstractContextManager[Session]:
-        """A transaction that may write and that no other writer can run beside.
+    def write(self, work: Callable[[Session], _Result], *, durable: bool = True) -> _Result:
+        """Do the work in a transaction that may write and that no other writer can run beside.
 
-        Commits at the end of the block. Any exception inside ends the whole transaction: nothing of it happened.
+        Commits when the work returns. Any exception in it ends the whole transaction: nothing of it happened.
         One that is not durable survives the death of the process; a failure of power may undo it, up to the next
         durable one.
         """
 
-    def reading(self) -> AbstractContextManager[Session]:
-        """A transaction that only reads, and sees one moment."""
+    def read(self, work: Callable[[Session], _Result]) -> _Result:
+        """Do the work in a transaction that only reads, and sees one moment."""
 
     def on_rollback(self, forget: Callable[[], None]) -> None:
         """Call `forget` after a transaction was rolled back, and after the database was opened again."""

@@ -87,6 +87,9 @@ def _audit_groups(tx: Transaction, workflow_id: int, kept: dict[_Line, int]) -> 
     rows = _number(tx, "audit_items", workflow_id)
     if rows != standing:
         differences.append(f"{rows} rows are queued, but {standing} are ready, delayed or leased.")
+    strays = _number(tx, "audit_records")
+    if strays:
+        differences.append(f"{strays} records name a row of the queue that is not theirs.")
     lost = _number(tx, "audit_lost_waiting")
     if lost:
         differences.append(f"{lost} changes wait behind a row that is not leased.")

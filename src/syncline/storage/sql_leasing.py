@@ -42,16 +42,10 @@ def lease(tx: Transaction, held: Held, limit: int) -> list[Item]:
 
 def mark_sending(tx: Transaction, held: Held, items: Sequence[Item]) -> list[Item]:
     """Note that these rows are about to be sent; those that are still this grant's."""
-    ids = {item.id for item in items}
-    if not ids:
-        return []
-    between = (held.epoch, min(ids), max(ids))
-    leased = {row[0] for row in tx.session.rows("leased_between", between)}
-    if leased == ids:
-        tx.expect(len(ids), tx.session.run("mark_between", between))
+    ids = list({item.id for item in items})
+    if tx.session.run_among("mark_sending", (held.epoch,), ids) == len(ids):
         return list(items)
-    mine = ids & leased
-    tx.expect(len(mine), tx.session.run_among("mark_among", (held.epoch,), sorted(mine)))
+    mine = {row[0] for row in tx.session.rows_among("still_leased", (held.epoch,), ids)}
     return [item for item in items if item.id in mine]
 
 

@@ -11,11 +11,15 @@ from typing import TypeAlias
 from attrs import frozen
 
 from syncline.backlog import SUSPECT_AFTER, Entry, PutReport
+from syncline.errors import StorageCorruptError
 from syncline.storage.columns import checksum, key_to_column
 from syncline.storage.dialect import Row
 from syncline.storage.sql_transaction import DELAYED, DELETE, READY, UPSERT, Transaction
 
-__all__ = ["cancel_queued", "doubt", "put", "put_again", "record_ids"]
+__all__ = ["cancel_queued", "find_records", "put", "put_again"]
+
+#: By key: the record's id, its place in the queue or None, and whether the ledger knows it.
+_Found: TypeAlias = dict[bytes, tuple[int, int | None, int]]
 
 
 @frozen
@@ -87,9 +91,10 @@ def put_again(tx: Transaction, workflow_id: int, entry: Entry, *, ambiguous: boo
     tx.total(workflow_id, put=1, superseded=outcomes.count("superseded"))
 
 
-def record_ids(tx: Transaction, table_id: int, keys: Iterable[bytes]) -> dict[bytes, int]:
-    """The ids of those records that are stored."""
-    return dict(tx.session.rows_among("records_among", (table_id,), list(set(keys))))
+def find_records(tx: Transaction, table_id: int, keys: Iterable[bytes]) -> _Found:
+    """The records that are stored, by key."""
+    rows = tx.session.rows_among("records_among", (table_id,), list(set(keys)))
+    return {key: (record_id, item_id, known) for key, record_id, item_id, known in rows}
 
 
 #: The place a change gets if it becomes a row, its record as table and key, and the change.
@@ -117,62 +122,79 @@ def _add(tx: Transaction, plain: list[_Loose]) -> list[_Placed]:
     """Insert what is new, each kind of row in one statement; returns those whose record is queued already."""
     if not plain:
         return []
-    records = _add_records(tx, plain)
-    first, last, now = plain[0][0], plain[-1][0], tx.now
+    records = _queue_records(tx, plain)
+    now = tx.now
     rows = []
-    for (place, (table_id, _), entry), record_id in zip(plain, records, strict=True):
+    others = []
+    for (place, (table_id, key), entry), record_id in zip(plain, records, strict=True):
+        if record_id is None:
+            others.append(_Placed(place, table_id, key, entry))
+            continue
         payload, refresh = entry.payload, entry.refresh
         op = DELETE if payload is None and not refresh else UPSERT
         # Plain ints: the driver is slow to bind anything else, also a bool.
         lane, flags = int(entry.lane), (1 if entry.first else 0, 1 if refresh else 0, 0)
         rows.append((place, record_id, table_id, entry.seq, op, lane, *flags, now, checksum(payload), payload))
-    added = tx.session.run_many("add_item", rows)
-    known: list[_Placed] = []
-    if added < len(plain):
-        there = {row[0] for row in tx.session.rows("added_items", (first, last))}
-        known = [_Placed(place, *record, entry) for place, record, entry in plain if place not in there]
-        rows = [row for row in rows if row[0] in there]
-    tx.expect(len(rows), added)
-    tx.expect(added, tx.session.run("ready_added", (first, last)))
+    tx.expect(len(rows), tx.session.run_many("add_item", rows))
+    tx.expect(len(rows), tx.session.run("ready_added", (plain[0][0], plain[-1][0])))
     tx.count_all(((row[2], row[4], row[5]) for row in rows), READY)
-    return known
+    return others
 
 
-def _add_records(tx: Transaction, plain: list[_Loose]) -> list[int]:
-    """The ids of the records, in the same order; a new record gets the place of its first change as its id."""
-    added = tx.session.run_many("add_record", [(place, *record) for place, record, _ in plain])
+def _queue_records(tx: Transaction, plain: list[_Loose]) -> list[int | None]:
+    """Give each record its place in the queue; returns their ids in the same order, None for one that has a place.
+
+    A new record gets the place of its first change as its id.
+    """
+    added = tx.session.run_many("add_record", [(place, *record, place) for place, record, _ in plain])
     if added == len(plain):
         return [place for place, _, _ in plain]
     there = {row[0] for row in tx.session.rows("added_records", (plain[0][0], plain[-1][0]))} if added else set()
-    wanted: dict[int, list[bytes]] = {}
+    known = _find_all(tx, (record for place, record, _ in plain if place not in there))
+    records: list[int | None] = []
+    queued = []
     for place, (table_id, key), _ in plain:
-        if place not in there:
-            wanted.setdefault(table_id, []).append(key)
-    known = {table_id: record_ids(tx, table_id, keys) for table_id, keys in wanted.items()}
-    return [place if place in there else known[table_id][key] for place, (table_id, key), _ in plain]
+        if place in there:
+            records.append(place)
+            continue
+        record_id, item_id, in_ledger = known[table_id][key]
+        records.append(record_id if item_id is None else None)
+        if item_id is None:
+            known[table_id][key] = (record_id, place, in_ledger)
+            queued.append((place, record_id))
+    tx.expect(len(queued), tx.session.run_many("queue_record", queued) if queued else 0)
+    return records
+
+
+def _find_all(tx: Transaction, records: Iterable[tuple[int, bytes]]) -> dict[int, _Found]:
+    """The records of any tables that are stored, by table and key."""
+    wanted: dict[int, list[bytes]] = {}
+    for table_id, key in records:
+        wanted.setdefault(table_id, []).append(key)
+    return {table_id: find_records(tx, table_id, keys) for table_id, keys in wanted.items()}
 
 
 def _place_all(tx: Transaction, others: Sequence[_Placed]) -> list[str]:
     """Queue changes one after the other beside what is queued for their records."""
-    known = {
-        table_id: record_ids(tx, table_id, (one.key for one in others if one.table_id == table_id))
-        for table_id in {one.table_id for one in others}
-    }
-    return [_place(tx, one, known[one.table_id]) for one in others]
+    found = _find_all(tx, ((one.table_id, one.key) for one in others))
+    return [_place(tx, one, found[one.table_id]) for one in others]
 
 
-def _place(tx: Transaction, one: _Placed, known: dict[bytes, int]) -> str:
+def _place(tx: Transaction, one: _Placed, found: _Found) -> str:
     """Queue one change: `queued`, `superseded` or `skipped`."""
-    record_id = known.get(one.key)
-    found = None if record_id is None else tx.session.row("find_item", (record_id,))
-    if found is not None:
-        queued = _Queued(*found)
+    record_id, item_id, known = found.get(one.key, (None, None, 0))
+    if item_id is not None:
+        queued = _find_queued(tx, item_id)
         return _place_behind(tx, one, queued) if queued.leased else _merge(tx, one, queued)
     if one.entry.only_if_queued:
         return "skipped"
     if record_id is None:
-        record_id = known[one.key] = one.id
-        tx.expect(1, tx.session.run("add_record", (record_id, one.table_id, one.key)))
+        record_id = one.id
+        added = tx.session.run("add_record", (record_id, one.table_id, one.key, one.id))
+    else:
+        added = tx.session.run("queue_record", (one.id, record_id))
+    tx.expect(1, added)
+    found[one.key] = (record_id, one.id, known)
     entry = one.entry
     row = (
         one.id, record_id, one.table_id, entry.seq, one.op, one.lane, entry.first, entry.refresh, one.ambiguous, tx.now,
@@ -182,6 +204,13 @@ def _place(tx: Transaction, one: _Placed, known: dict[bytes, int]) -> str:
     tx.expect(1, tx.session.run("add_ready", (one.table_id, one.lane, 0, one.id)))
     tx.count(one.table_id, one.op, one.lane, READY)
     return "queued"
+
+
+def _find_queued(tx: Transaction, item_id: int) -> _Queued:
+    row = tx.session.row("find_item", (item_id,))
+    if row is None:
+        raise StorageCorruptError(f"row {item_id} of the queue is missing.")
+    return _Queued(*row)
 
 
 def _merge(tx: Transaction, one: _Placed, queued: _Queued) -> str:
@@ -255,30 +284,26 @@ def cancel_queued(tx: Transaction, workflow_id: int, entry: Entry) -> tuple[bool
     Returns whether any of it was a first load, and whether it may have been applied.
     """
     table_id, key = tx.table_id(workflow_id, entry.key.table), key_to_column(entry.key.id)
-    record_id = record_ids(tx, table_id, [key]).get(key)
-    found = None if record_id is None else tx.session.row("find_item", (record_id,))
-    if found is None:
+    record_id, item_id, known = find_records(tx, table_id, [key]).get(key, (None, None, 0))
+    if record_id is None or item_id is None:
         return False, False
-    queued = _Queued(*found)
+    queued = _find_queued(tx, item_id)
     if queued.leased:
         return _cancel_waiting(tx, workflow_id, table_id, queued.id, entry.seq)
     if queued.seq > entry.seq:
         return False, False
     _leave(tx, table_id, queued)
     tx.expect(1, tx.session.run("remove_item", (queued.id,)))
-    if queued.ambiguous and record_id is not None:
-        doubt(tx, table_id, record_id)
-    tx.session.run("drop_record", (record_id,))
+    if queued.ambiguous:
+        # Nobody knows what the target has of this record: an empty fingerprint says that it may be there.
+        tx.expect(1, tx.session.run("remember", (b"", None, record_id)))
+        tx.count_known(table_id, 1 - known)
+    else:
+        tx.expect(1, tx.session.run("leave_queue", (None, record_id)))
+        tx.session.run("drop_record", (record_id,))
     tx.count(table_id, queued.op, queued.lane, queued.state, -1)
     tx.total(workflow_id, superseded=1)
     return bool(queued.first), bool(queued.ambiguous)
-
-
-def doubt(tx: Transaction, table_id: int, record_id: int) -> None:
-    """Nobody knows what the target has of this record: an empty fingerprint says that it may be there."""
-    for _, count in tx.session.rows_among("unknown_among", (), [record_id]):
-        tx.count_known(table_id, count)
-    tx.expect(1, tx.session.run("remember", (b"", record_id)))
 
 
 def _cancel_waiting(tx: Transaction, workflow_id: int, table_id: int, item_id: int, seq: int) -> tuple[bool, bool]:

@@ -50,12 +50,11 @@ def commit_page(tx: Transaction, held: Held, page: PageCommit) -> PutReport:
 
 def _note_seen(tx: Transaction, table_id: int, keys: Sequence[bytes]) -> None:
     """Mark records as seen; also unknown ones, which may become known before the resync ends."""
-    known = sql_putting.record_ids(tx, table_id, keys)
+    known = {key: record_id for key, (record_id, *_) in sql_putting.find_records(tx, table_id, keys).items()}
     new = [key for key in dict.fromkeys(keys) if key not in known]
     if new:
-        first_id = tx.next_ids(len(new))
-        known.update({key: record_id for record_id, key in enumerate(new, first_id)})
-        added = [(known[key], table_id, key) for key in new]
+        known.update({key: record_id for record_id, key in enumerate(new, tx.next_ids(len(new)))})
+        added = [(known[key], table_id, key, None) for key in new]
         tx.expect(len(new), tx.session.run_many("add_record", added))
     tx.session.run_many("add_seen", [(table_id, record_id) for record_id in known.values()])
 

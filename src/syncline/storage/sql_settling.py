@@ -5,15 +5,15 @@ What lives here: how a leased row leaves the queue or returns to it. Every such 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from typing import TypeAlias
 
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 
-from syncline.backlog import SUSPECT_AFTER, Settlement, SettleReport, Settling
+from syncline.backlog import SUSPECT_AFTER, Grant, Settlement, SettleReport, Settling
 from syncline.storage import sql_letters
 from syncline.storage.columns import as_microseconds, key_to_column, read_payload
 from syncline.storage.dialect import Row
-from syncline.storage.sql_putting import doubt
 from syncline.storage.sql_transaction import DELAYED, LEASED, READY, Held, Transaction
 
 __all__ = ["return_after_crash", "return_unsettled", "settle"]
@@ -40,10 +40,17 @@ class _Leased:
     sending: bool
     checksum: int | None
     payload: bytes | None = field(repr=False)
+    key: bytes
+    known: int
 
 
-def settle(tx: Transaction, held: Held, settlements: Sequence[Settlement]) -> SettleReport:
+def settle(tx: Transaction, grant: Grant, settlements: Sequence[Settlement]) -> SettleReport:
     """End leased rows under the conditions of `Backlog.settle`."""
+    held = tx.held(grant)
+    if held is None:
+        # The writes were made: that they could not be noted is worth a number, and is no reason to stop here.
+        tx.total(tx.workflow_id(grant.workflow), refused=len(settlements))
+        return SettleReport(settled=0, refused=len(settlements))
     ended: dict[int, Settlement] = {}
     others: dict[int, Settlement] = {}
     for settlement in settlements:
@@ -56,74 +63,76 @@ def settle(tx: Transaction, held: Held, settlements: Sequence[Settlement]) -> Se
             if settling is Settling.DEAD and settlement.reason is None:
                 raise ValueError(f"{settlement.item.key} cannot become a dead letter without a reason")
             others[item_id] = settlement
-    for item_id in _with_waiting(tx, list(ended)):
-        others[item_id] = ended.pop(item_id)
-    settled = _finish(tx, held, ended) + sum(_settle_one(tx, held, settlement) for settlement in others.values())
+    leases = _leases(tx, held, ended)
+    followed = [lease[0] for lease in leases if lease[6]]
+    if followed:
+        others.update((item_id, ended.pop(item_id)) for item_id in followed)
+        leases = [lease for lease in leases if not lease[6]]
+    _finish(tx, held, leases, ended)
+    settled = len(leases) + sum(_settle_one(tx, held, settlement) for settlement in others.values())
     refused = len(settlements) - settled
     if refused:
         tx.total(held.workflow_id, refused=refused)
     return SettleReport(settled=settled, refused=refused)
 
 
-def _with_waiting(tx: Transaction, ids: Sequence[int]) -> set[int]:
-    """Those behind which a newer change waits. Mostly nothing waits anywhere, and one glance is enough."""
-    row = tx.session.row("any_waiting")
-    if row is None or not row[0]:
-        return set()
-    return {found[0] for found in tx.session.rows_among("waiting_among", (), ids)}
-
-
-def _finish(tx: Transaction, held: Held, ended: dict[int, Settlement]) -> int:
-    """Take out rows that are WRITTEN or SKIPPED and that nothing waits behind; how many were still leased."""
+def _leases(tx: Transaction, held: Held, ended: dict[int, Settlement]) -> list[Row]:
+    """Those that are still leased under this grant, in the order of the queue; see the query for the columns."""
     if not ended:
-        return 0
-    leases = _end_leases(tx, held, ended)
+        return []
+    rows = tx.session.rows("leased_between", (held.epoch, min(ended), max(ended)))
+    return [row for row in rows if row[0] in ended]
+
+
+def _finish(tx: Transaction, held: Held, leases: Sequence[Row], ended: dict[int, Settlement]) -> None:
+    """Take out rows that are WRITTEN or SKIPPED and that nothing waits behind."""
     if not leases:
-        return 0
+        return
     ids = [lease[0] for lease in leases]
+    tx.expect(len(ids), tx.session.run_among("end_leases_among", (held.epoch,), ids))
     if ids[-1] - ids[0] + 1 == len(ids):
         removed = tx.session.run("finish_items_between", (ids[0], ids[-1]))
     else:
         removed = tx.session.run_among("finish_items_among", (), ids)
     tx.expect(len(ids), removed)
-    tx.count_all(((table_id, op, lane) for _, _, table_id, op, lane in leases), LEASED, -1)
-    settled = [(record_id, table_id, ended[item_id]) for item_id, record_id, table_id, _, _ in leases]
-    written = [(table_id, one.item) for _, table_id, one in settled if one.settling is Settling.WRITTEN]
+    tx.count_all((lease[2:5] for lease in leases), LEASED, -1)
+    written = [(lease[2], one.item) for lease in leases if (one := ended[lease[0]]).settling is Settling.WRITTEN]
     tx.total(held.workflow_id, written=len(written), skipped=len(leases) - len(written))
     if written and tx.open_letters(held.workflow_id):
         resolvable = [(table_id, key_to_column(item.key.id), item.seq) for table_id, item in written]
         sql_letters.resolve(tx, held.workflow_id, resolvable)
-    _note_effects(tx, settled)
-    return len(leases)
+    ends = (
+        (record_id, table_id, known, ended[item_id], None) for item_id, record_id, table_id, _, _, known, _ in leases
+    )
+    _leave_queue(tx, ends)
 
 
-def _end_leases(tx: Transaction, held: Held, ended: dict[int, Settlement]) -> list[Row]:
-    """End the leases of those that are still leased under this grant; returns them in the order of the queue."""
-    between = (held.epoch, min(ended), max(ended))
-    leases = tx.session.rows("leased_between", between)
-    if len(leases) == len(ended) and all(lease[0] in ended for lease in leases):
-        tx.expect(len(leases), tx.session.run("end_leases_between", between))
-        return leases
-    leases = [lease for lease in leases if lease[0] in ended]
-    ids = [lease[0] for lease in leases]
-    tx.expect(len(ids), tx.session.run_among("end_leases_among", (held.epoch,), ids))
-    return leases
+#: Record, table, whether the ledger knows it, how its row ended, and the id of a newer row where one follows.
+_End: TypeAlias = tuple[int, int, int, Settlement, int | None]
 
 
-def _note_effects(tx: Transaction, settled: Sequence[tuple[int, int, Settlement]]) -> None:
-    """What the ledger remembers of (record, table, settlement) from now on."""
-    known = [(one.fingerprint, record_id) for record_id, _, one in settled if one.fingerprint is not None]
-    if known:
-        records = [record_id for _, record_id in known]
-        for table_id, count in tx.session.rows_among("unknown_among", (), records):
-            tx.count_known(table_id, count)
-        tx.expect(len(known), tx.session.run_many("remember", known))
-    for record_id, table_id, one in settled:
-        if one.forget:
-            tx.count_known(table_id, -tx.session.run("forget", (record_id,)))
-    if len(known) < len(settled):
-        unknown = [(record_id,) for record_id, _, one in settled if one.fingerprint is None]
-        tx.session.run_many("drop_record", unknown)
+def _leave_queue(tx: Transaction, ends: Iterable[_End]) -> None:
+    """What records are after their rows ended, and what the ledger has."""
+    remembered: list[tuple[bytes | None, int | None, int]] = []
+    left: list[tuple[int | None, int]] = []
+    dropped: list[tuple[int]] = []
+    for record_id, table_id, known, settlement, follower in ends:
+        fingerprint = settlement.fingerprint
+        if fingerprint is not None:
+            remembered.append((fingerprint, follower, record_id))
+            if not known:
+                tx.count_known(table_id, 1)
+        elif settlement.forget or not known:
+            remembered.append((None, follower, record_id))
+            dropped.append((record_id,))
+            if known:
+                tx.count_known(table_id, -1)
+        else:
+            left.append((follower, record_id))
+    for query, rows in (("remember", remembered), ("leave_queue", left)):
+        tx.expect(len(rows), tx.session.run_many(query, rows) if rows else 0)
+    if dropped:
+        tx.session.run_many("drop_record", dropped)
 
 
 def _find(tx: Transaction, item_id: int, epoch: int) -> _Leased | None:
@@ -138,38 +147,31 @@ def _settle_one(tx: Transaction, held: Held, settlement: Settlement) -> bool:
         return False
     tx.expect(1, tx.session.run("end_lease", (held.epoch, leased.id)))
     tx.count(leased.table_id, leased.op, leased.lane, LEASED, -1)
-    followed = _follow(tx, held, leased, settlement.settling, ambiguous=settlement.ambiguous)
+    follower = _follow(tx, held, leased, settlement.settling, ambiguous=settlement.ambiguous)
     if settlement.settling in _BACK_IN_QUEUE:
-        if not followed:
+        if follower is None:
             _give_back(tx, leased, settlement)
+        else:
+            tx.expect(1, tx.session.run("leave_queue", (follower, leased.record_id)))
         return True
-    if not followed:
+    if follower is None:
         tx.expect(1, tx.session.run("remove_item", (leased.id,)))
-    _end(tx, held, leased, settlement)
-    return True
-
-
-def _end(tx: Transaction, held: Held, leased: _Leased, settlement: Settlement) -> None:
-    """What is written down about a row that ended."""
-    row = tx.session.row("record_key", (leased.record_id,))
-    key: bytes = row[0] if row is not None else key_to_column(settlement.item.key.id)
     match settlement.settling:
         case Settling.WRITTEN:
             tx.total(held.workflow_id, written=1)
-            sql_letters.resolve(tx, held.workflow_id, [(leased.table_id, key, leased.seq)])
+            sql_letters.resolve(tx, held.workflow_id, [(leased.table_id, leased.key, leased.seq)])
         case Settling.SKIPPED:
             tx.total(held.workflow_id, skipped=1)
         case Settling.DEAD:
-            _set_aside(tx, held, leased, key, settlement)
-    if settlement.settling is Settling.DEAD and (leased.ambiguous or settlement.ambiguous):
-        doubt(tx, leased.table_id, leased.record_id)
-    elif settlement.settling in _FOR_GOOD:
-        _note_effects(tx, [(leased.record_id, leased.table_id, settlement)])
-    else:
-        tx.session.run("drop_record", (leased.record_id,))
+            _set_aside(tx, held, leased, settlement)
+            if leased.ambiguous or settlement.ambiguous:
+                # Nobody knows what the target has of this record: an empty fingerprint says that it may be there.
+                settlement = evolve(settlement, fingerprint=b"")
+    _leave_queue(tx, [(leased.record_id, leased.table_id, leased.known, settlement, follower)])
+    return True
 
 
-def _set_aside(tx: Transaction, held: Held, leased: _Leased, key: bytes, settlement: Settlement) -> None:
+def _set_aside(tx: Transaction, held: Held, leased: _Leased, settlement: Settlement) -> None:
     if settlement.reason is None:
         raise ValueError("a dead letter needs a reason")
     payload, _ = read_payload(leased.payload, leased.checksum)
@@ -178,7 +180,7 @@ def _set_aside(tx: Transaction, held: Held, leased: _Leased, key: bytes, settlem
         held,
         sql_letters.Letter(
             table_id=leased.table_id,
-            key=key,
+            key=leased.key,
             seq=leased.seq,
             payload=payload,
             reason=settlement.reason,
@@ -209,11 +211,11 @@ def _give_back(tx: Transaction, leased: _Leased, settlement: Settlement) -> None
 
 def _follow(
     tx: Transaction, held: Held, leased: _Leased, settling: Settling, *, ambiguous: bool, crashed: bool = False
-) -> bool:
-    """Let the change that waits behind a leased row take its place; False when none waits."""
+) -> int | None:
+    """Let the change that waits behind a leased row take its place; its id, or None when none waits."""
     waiting = tx.session.row("find_waiting", (leased.id,))
     if waiting is None:
-        return False
+        return None
     new_id, seq, op, lane, first, refresh, waiting_ambiguous, queued_at, expected, payload = waiting
     tx.count(leased.table_id, op, lane, READY, -1)
     if settling in _BACK_IN_QUEUE:
@@ -231,7 +233,7 @@ def _follow(
     tx.expect(1, tx.session.run("follow_item", values))
     tx.expect(1, tx.session.run("add_ready", (leased.table_id, lane, crashes >= SUSPECT_AFTER, new_id)))
     tx.count(leased.table_id, op, lane, READY)
-    return True
+    return int(new_id)
 
 
 def return_after_crash(tx: Transaction, held: Held) -> None:
@@ -255,7 +257,8 @@ def _return_followed(tx: Transaction, held: Held, *, crashed: bool) -> None:
             tx.expect(1, tx.session.run("end_lease", (held.epoch, item_id)))
             tx.count(leased.table_id, leased.op, leased.lane, LEASED, -1)
             sending = bool(leased.sending)
-            _follow(tx, held, leased, Settling.RELEASED, ambiguous=sending, crashed=crashed and sending)
+            follower = _follow(tx, held, leased, Settling.RELEASED, ambiguous=sending, crashed=crashed and sending)
+            tx.expect(1, tx.session.run("leave_queue", (follower, leased.record_id)))
 
 
 def _return_rest(tx: Transaction, held: Held) -> None:

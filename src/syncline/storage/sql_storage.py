@@ -6,10 +6,9 @@ leasing, settling, letters, reading, workflows, counts, gates. What differs betw
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import final
+from typing import TypeVar, final
 
 from syncline.backlog import BacklogCounts, Entry, Grant, Item, PutReport, Settlement, SettleReport
 from syncline.records import ReadPosition
@@ -24,7 +23,7 @@ from syncline.storage import (
     sql_workflows,
 )
 from syncline.storage.columns import as_datetime
-from syncline.storage.dialect import Database
+from syncline.storage.dialect import Database, Session
 from syncline.storage.sql_transaction import Names, Transaction
 from syncline.store import (
     ActionEntry,
@@ -40,6 +39,8 @@ from syncline.store import (
 
 __all__ = ["SQLStorage"]
 
+_Result = TypeVar("_Result")
+
 
 class SQLStorage(Storage):
     """A `Storage` over any database that has a dialect."""
@@ -50,17 +51,17 @@ class SQLStorage(Storage):
         self._names = Names()
         database.on_rollback(self._names.forget)
 
-    @contextmanager
-    def _writing(self, *, durable: bool = True) -> Iterator[Transaction]:
-        with self._database.writing(durable=durable) as session:
-            transaction = Transaction(session, self._names, self._time_offset)
-            yield transaction
-            transaction.flush()
+    def _write(self, work: Callable[[Transaction], _Result], *, durable: bool = True) -> _Result:
+        def run(session: Session) -> _Result:
+            tx = Transaction(session, self._names, self._time_offset)
+            result = work(tx)
+            tx.flush()
+            return result
 
-    @contextmanager
-    def _reading(self) -> Iterator[Transaction]:
-        with self._database.reading() as session:
-            yield Transaction(session, self._names, self._time_offset)
+        return self._database.write(run, durable=durable)
+
+    def _read(self, work: Callable[[Transaction], _Result]) -> _Result:
+        return self._database.read(lambda session: work(Transaction(session, self._names, self._time_offset)))
 
     # -- opening ------------------------------------------------------------------------------------------------
 
@@ -69,8 +70,7 @@ class SQLStorage(Storage):
         self._database.close()
 
     def now(self) -> datetime:
-        with self._reading() as tx:
-            return as_datetime(tx.now)
+        return self._read(lambda tx: as_datetime(tx.now))
 
     def set_time_offset(self, seconds: float) -> None:
         """Let the time of this object run ahead of the database's by so much, for tests of what expires."""
@@ -79,135 +79,104 @@ class SQLStorage(Storage):
     # -- workflows ----------------------------------------------------------------------------------------------
 
     def register(self, workflow: str, definition: str) -> WorkflowRow:
-        with self._writing() as tx:
-            return sql_workflows.register(tx, workflow, definition)
+        return self._write(lambda tx: sql_workflows.register(tx, workflow, definition))
 
     def workflow(self, workflow: str) -> WorkflowRow:
-        with self._reading() as tx:
-            return sql_workflows.workflow_row(tx, workflow)
+        return self._read(lambda tx: sql_workflows.workflow_row(tx, workflow))
 
     def change_state(self, workflow: str, change: StateChange, action: ActionEntry | None = None) -> bool:
-        with self._writing() as tx:
-            return sql_workflows.change_state(tx, workflow, change, action)
+        return self._write(lambda tx: sql_workflows.change_state(tx, workflow, change, action))
 
     def save_definition(self, workflow: str, definition: str, action: ActionEntry) -> None:
-        with self._writing() as tx:
-            sql_workflows.save_definition(tx, workflow, definition, action)
+        self._write(lambda tx: sql_workflows.save_definition(tx, workflow, definition, action))
 
     def want_stop(self, workflow: str, action: ActionEntry) -> WorkflowRow:
-        with self._writing() as tx:
-            return sql_workflows.want_stop(tx, workflow, action)
+        return self._write(lambda tx: sql_workflows.want_stop(tx, workflow, action))
 
     def record(self, workflow: str, action: ActionEntry) -> None:
-        with self._writing() as tx:
-            sql_workflows.note(tx, tx.workflow_id(workflow), action)
+        self._write(lambda tx: sql_workflows.note(tx, tx.workflow_id(workflow), action))
 
     def history(self, workflow: str, limit: int = 100) -> Sequence[ActionEntry]:
-        with self._reading() as tx:
-            return sql_workflows.history(tx, workflow, limit)
+        return self._read(lambda tx: sql_workflows.history(tx, workflow, limit))
 
     # -- grants -------------------------------------------------------------------------------------------------
 
     def acquire(self, workflow: str, owner: Owner, ttl: timedelta) -> Grant | None:
-        with self._writing() as tx:
-            return sql_workflows.acquire(tx, workflow, owner, ttl)
+        return self._write(lambda tx: sql_workflows.acquire(tx, workflow, owner, ttl))
 
     def release(self, grant: Grant) -> None:
-        with self._writing() as tx:
-            sql_workflows.release(tx, grant)
+        self._write(lambda tx: sql_workflows.release(tx, grant))
 
     def extend(self, grant: Grant, ttl: timedelta) -> Grant:
-        with self._writing() as tx:
-            return sql_workflows.extend(tx, grant, ttl)
+        return self._write(lambda tx: sql_workflows.extend(tx, grant, ttl))
 
     def progress(self, grant: Grant) -> None:
-        with self._writing() as tx:
-            sql_workflows.progress(tx, grant)
+        self._write(lambda tx: sql_workflows.progress(tx, grant))
 
     # -- reading ------------------------------------------------------------------------------------------------
 
     def next_read(self, grant: Grant) -> int:
-        with self._writing() as tx:
-            return tx.next_read(tx.hold(grant).workflow_id)
+        return self._write(lambda tx: tx.next_read(tx.hold(grant).workflow_id))
 
     def positions(self, workflow: str) -> Mapping[str, ReadPosition]:
-        with self._reading() as tx:
-            return sql_reading.positions(tx, workflow)
+        return self._read(lambda tx: sql_reading.positions(tx, workflow))
 
     def commit_page(self, grant: Grant, page: PageCommit) -> PutReport:
-        with self._writing() as tx:
-            return sql_reading.commit_page(tx, tx.hold(grant), page)
+        return self._write(lambda tx: sql_reading.commit_page(tx, tx.hold(grant), page))
 
     def unseen(self, workflow: str, table: str, limit: int) -> Sequence[str]:
-        with self._reading() as tx:
-            return sql_reading.unseen(tx, workflow, table, limit)
+        return self._read(lambda tx: sql_reading.unseen(tx, workflow, table, limit))
 
     def end_resync(self, grant: Grant, table: str, position: ReadPosition) -> None:
-        with self._writing() as tx:
-            sql_reading.end_resync(tx, tx.hold(grant), table, position)
+        self._write(lambda tx: sql_reading.end_resync(tx, tx.hold(grant), table, position))
 
     def drop_position(self, workflow: str, table: str) -> None:
-        with self._writing() as tx:
-            sql_reading.drop_position(tx, workflow, table)
+        self._write(lambda tx: sql_reading.drop_position(tx, workflow, table))
 
     def want_replay(self, workflow: str, table: str, action: ActionEntry) -> None:
-        with self._writing() as tx:
+        def work(tx: Transaction) -> None:
             sql_workflows.note(tx, tx.workflow_id(workflow), action)
             sql_reading.want_replay(tx, workflow, table)
 
+        self._write(work)
+
     def wanted_replays(self, workflow: str) -> Mapping[str, int]:
-        with self._reading() as tx:
-            return sql_reading.wanted_replays(tx, workflow)
+        return self._read(lambda tx: sql_reading.wanted_replays(tx, workflow))
 
     def begin_replay(self, grant: Grant, table: str, position: ReadPosition) -> None:
-        with self._writing() as tx:
-            sql_reading.begin_replay(tx, tx.hold(grant), table, position)
+        self._write(lambda tx: sql_reading.begin_replay(tx, tx.hold(grant), table, position))
 
     # -- backlog ------------------------------------------------------------------------------------------------
 
     def put(self, grant: Grant, entries: Sequence[Entry]) -> PutReport:
-        with self._writing() as tx:
-            return sql_putting.put(tx, tx.hold(grant).workflow_id, entries)
+        return self._write(lambda tx: sql_putting.put(tx, tx.hold(grant).workflow_id, entries))
 
     def lease(self, grant: Grant, limit: int) -> Sequence[Item]:
         # A claim that a failure of power undoes was no claim: whatever is sent was marked before, durably.
-        with self._writing(durable=False) as tx:
-            return sql_leasing.lease(tx, tx.hold(grant), limit)
+        return self._write(lambda tx: sql_leasing.lease(tx, tx.hold(grant), limit), durable=False)
 
     def mark_sending(self, grant: Grant, items: Sequence[Item]) -> Sequence[Item]:
-        with self._writing() as tx:
-            return sql_leasing.mark_sending(tx, tx.hold(grant), items)
+        return self._write(lambda tx: sql_leasing.mark_sending(tx, tx.hold(grant), items))
 
     def settle(self, grant: Grant, settlements: Sequence[Settlement]) -> SettleReport:
-        with self._writing() as tx:
-            held = tx.held(grant)
-            if held is None:
-                # The writes were made: that they could not be noted is worth a number, and is no reason to stop here.
-                tx.total(tx.workflow_id(grant.workflow), refused=len(settlements))
-                return SettleReport(settled=0, refused=len(settlements))
-            return sql_settling.settle(tx, held, settlements)
+        return self._write(lambda tx: sql_settling.settle(tx, grant, settlements))
 
     def counts(self, workflow: str) -> BacklogCounts:
-        with self._reading() as tx:
-            return sql_counts.counts(tx, workflow)
+        return self._read(lambda tx: sql_counts.counts(tx, workflow))
 
     def next_due(self, workflow: str) -> datetime | None:
-        with self._reading() as tx:
-            return sql_counts.next_due(tx, workflow)
+        return self._read(lambda tx: sql_counts.next_due(tx, workflow))
 
     def audit(self, workflow: str) -> Sequence[str]:
-        with self._reading() as tx:
-            return sql_counts.audit(tx, workflow)
+        return self._read(lambda tx: sql_counts.audit(tx, workflow))
 
     # -- ledger -------------------------------------------------------------------------------------------------
 
     def ledger(self, workflow: str, table: str, ids: Sequence[str]) -> Mapping[str, bytes]:
-        with self._reading() as tx:
-            return sql_reading.ledger(tx, workflow, table, ids)
+        return self._read(lambda tx: sql_reading.ledger(tx, workflow, table, ids))
 
     def ledger_size(self, workflow: str, table: str) -> int:
-        with self._reading() as tx:
-            return sql_reading.ledger_size(tx, workflow, table)
+        return self._read(lambda tx: sql_reading.ledger_size(tx, workflow, table))
 
     # -- dead letters -------------------------------------------------------------------------------------------
 
@@ -221,35 +190,36 @@ class SQLStorage(Storage):
         after: int = 0,
         limit: int = 100,
     ) -> Sequence[DeadLetter]:
-        with self._reading() as tx:
-            return sql_letters.letters(
+        return self._read(
+            lambda tx: sql_letters.letters(
                 tx, workflow, status=status, table=table, record=record, after=after, limit=limit
             )
+        )
 
     def retry_dead_letters(self, workflow: str, ids: Sequence[int], action: ActionEntry) -> int:
-        with self._writing() as tx:
+        def work(tx: Transaction) -> int:
             sql_workflows.note(tx, tx.workflow_id(workflow), action)
             return sql_letters.retry(tx, workflow, ids)
 
+        return self._write(work)
+
     def discard_dead_letters(self, workflow: str, ids: Sequence[int], action: ActionEntry) -> int:
-        with self._writing() as tx:
+        def work(tx: Transaction) -> int:
             sql_workflows.note(tx, tx.workflow_id(workflow), action)
             return sql_letters.discard(tx, workflow, ids)
+
+        return self._write(work)
 
     # -- gates and samples --------------------------------------------------------------------------------------
 
     def gate(self, principal: str) -> datetime | None:
-        with self._reading() as tx:
-            return sql_gates.gate(tx, principal)
+        return self._read(lambda tx: sql_gates.gate(tx, principal))
 
     def close_gate(self, principal: str, until: datetime) -> None:
-        with self._writing() as tx:
-            sql_gates.close_gate(tx, principal, until)
+        self._write(lambda tx: sql_gates.close_gate(tx, principal, until))
 
     def add_sample(self, workflow: str, sample: Sample) -> None:
-        with self._writing() as tx:
-            sql_gates.add_sample(tx, workflow, sample)
+        self._write(lambda tx: sql_gates.add_sample(tx, workflow, sample))
 
     def samples(self, workflow: str, since: datetime) -> Sequence[Sample]:
-        with self._reading() as tx:
-            return sql_gates.samples(tx, workflow, since)
+        return self._read(lambda tx: sql_gates.samples(tx, workflow, since))

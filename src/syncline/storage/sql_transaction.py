@@ -49,6 +49,9 @@ _NAMES_OF_GROUPS: Final[Mapping[tuple[int, int, int], str]] = MappingProxyType(
 GROUPS: Final[Mapping[str, tuple[int, int, int]]] = MappingProxyType(
     {name: group for group, name in _NAMES_OF_GROUPS.items()}
 )
+_TOTALS: Final = (
+    "put", "written", "superseded", "skipped", "dead", "discarded", "refused", "open", "read", "turn",
+)  # fmt: skip
 #: The scope of counters that belong to the whole store. Tables count under their id, workflows below zero.
 _STORE: Final = 0
 
@@ -131,6 +134,7 @@ class Transaction:
             found = self.find_table(workflow_id, table)
             if found is None:
                 raise StorageCorruptError(f"table {table} was added and is not there.")
+            self.session.run_many("start_counter", [(found, name) for name in (*GROUPS, "known")])
         return found
 
     def table_names(self, workflow_id: int) -> dict[int, str]:
@@ -149,11 +153,7 @@ class Transaction:
     def held(self, grant: Grant) -> Held | None:
         """What the grant holds, or None when another one followed, it was given back, or its generation passed."""
         row = self.session.row("hold", (grant.workflow, grant.generation, grant.epoch, grant.owner))
-        if row is None:
-            return None
-        workflow_id, now = row
-        self._now = now + self._ahead
-        return Held(grant, workflow_id)
+        return None if row is None else Held(grant, row[0])
 
     def hold(self, grant: Grant) -> Held:
         """What the grant holds. Raises LeaseLostError when it holds no more."""
@@ -192,13 +192,15 @@ class Transaction:
             self._changes[-workflow_id, name] += change
 
     def totals(self, workflow_id: int) -> dict[str, int]:
-        """All totals of a workflow that were ever added to, as of the transaction's beginning."""
+        """All totals of a workflow, as of the transaction's beginning."""
         return dict(self.session.rows("totals", (-workflow_id,)))
 
     def counter(self, scope: int, name: str) -> int:
         """One counter, with what this transaction adds to it."""
         row = self.session.row("counter", (scope, name))
-        return (0 if row is None else int(row[0])) + self._changes[scope, name]
+        if row is None:
+            raise StorageCorruptError(f"the counter {name} of {scope} is missing.")
+        return int(row[0]) + self._changes[scope, name]
 
     def open_letters(self, workflow_id: int) -> int:
         """Dead letters of the workflow that are open."""
@@ -214,7 +216,7 @@ class Transaction:
 
     def set_turn(self, workflow_id: int, table_id: int) -> None:
         """Note which table was served last."""
-        self.session.run("set_turn", (-workflow_id, table_id))
+        self.session.run("set_turn", (table_id, -workflow_id))
 
     def next_read(self, workflow_id: int) -> int:
         """A read sequence that was never given before for this workflow."""
@@ -235,9 +237,13 @@ class Transaction:
         self._changes[_STORE, name] += count
         return last + 1
 
+    def start_totals(self, workflow_id: int) -> None:
+        """Let the totals of a new workflow begin."""
+        self.session.run_many("start_counter", [(-workflow_id, name) for name in _TOTALS])
+
     def flush(self) -> None:
         """Write what was noted. The database refuses a counter below zero."""
-        for counter, change in self._changes.items():
-            if change and not self.session.run("add_to_counter", (change, *counter)):
-                self.session.run("start_counter", (change, *counter))
+        changes = [(change, *counter) for counter, change in self._changes.items() if change]
+        if changes:
+            self.expect(len(changes), self.session.run_many("add_to_counter", changes))
         self._changes.clear()

@@ -39,6 +39,7 @@ def register(tx: Transaction, workflow: str, definition: str) -> WorkflowRow:
     if tx.session.run("add_workflow", (workflow, INITIAL_STATE.value, definition)):
         workflow_id = tx.workflow_id(workflow)
         tx.session.run("add_grant", (workflow_id,))
+        tx.start_totals(workflow_id)
     return workflow_row(tx, workflow)
 
 

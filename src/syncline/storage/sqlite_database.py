@@ -9,11 +9,11 @@ import os
 import sqlite3
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from contextlib import suppress
 from functools import cache
 from itertools import chain
 from threading import Lock
-from typing import Final
+from typing import Final, TypeVar
 from uuid import uuid4
 
 from syncline.clock import SystemClock
@@ -24,6 +24,8 @@ from syncline.storage.sqlite_errors import SQLITE_EXCEPTIONS, translate
 from syncline.storage.sqlite_file import DatabaseFile, private
 
 __all__ = ["APPLICATION_ID", "SCHEMA_VERSION", "SQLiteDatabase", "all_queries"]
+
+_Result = TypeVar("_Result")
 
 #: The mark in the file's header that says it is ours: "SynL".
 APPLICATION_ID: Final = int.from_bytes(b"SynL", "big")
@@ -128,26 +130,26 @@ class SQLiteDatabase:
 
     # -- transactions -------------------------------------------------------------------------------------------
 
-    @contextmanager
-    def writing(self, *, durable: bool = True) -> Iterator[_Session]:
-        """See `Database.writing`."""
+    def write(self, work: Callable[[_Session], _Result], *, durable: bool = True) -> _Result:
+        """See `Database.write`."""
         self._check_process()
-        with self._mutex, self._alone():
-            connection = self._ready(durable=durable)
-            with self._transaction(connection, "begin_writing") as session:
-                yield session
-            self._checkpoint_when_due(connection)
+        with self._mutex:
+            self._lock()
+            try:
+                connection = self._ready(durable=durable)
+                result = self._transact(connection, "begin_writing", work)
+                self._checkpoint_when_due(connection)
+            finally:
+                self._unlock()
+        return result
 
-    @contextmanager
-    def reading(self) -> Iterator[_Session]:
-        """See `Database.reading`."""
+    def read(self, work: Callable[[_Session], _Result]) -> _Result:
+        """See `Database.read`."""
         self._check_process()
         with self._mutex:
             if self._connection is None:
-                with self._alone():
-                    self._ready()
-            with self._transaction(self._ready(), "begin_reading") as session:
-                yield session
+                self._open()
+            return self._transact(self._ready(), "begin_reading", work)
 
     def _check_process(self) -> None:
         # Before the mutex: in a child it may be held by a thread that does not exist there.
@@ -157,14 +159,19 @@ class SQLiteDatabase:
                 remedy="Make a new storage in each process, after the fork.",
             )
 
-    def _alone(self) -> AbstractContextManager[None]:
-        """The lock that all writing processes share."""
-        return nullcontext() if self._file is None else self._file.writing(self._busy_timeout)
+    def _lock(self) -> None:
+        """Only one process writes at a time."""
+        if self._file is not None:
+            self._file.lock(self._busy_timeout)
+
+    def _unlock(self) -> None:
+        if self._file is not None:
+            self._file.unlock()
 
     def _ready(self, *, durable: bool = True) -> sqlite3.Connection:
         """The connection to the file that still has its name, opened where that is needed."""
         if self._connection is None:
-            self._connection = self._open()
+            self._connection = self._connected()
         if self._file is not None:
             self._file.check_same()
             if durable is not self._durable:
@@ -172,13 +179,12 @@ class SQLiteDatabase:
                 self._durable = durable
         return self._connection
 
-    @contextmanager
-    def _transaction(self, connection: sqlite3.Connection, begin: str) -> Iterator[_Session]:
+    def _transact(self, connection: sqlite3.Connection, begin: str, work: Callable[[_Session], _Result]) -> _Result:
         queries = all_queries()
         began = self._clock.monotonic()
         try:
             connection.execute(queries[begin])
-            yield _Session(connection)
+            result = work(_Session(connection))
             connection.execute(queries["commit"])
         except BaseException as error:
             self._roll_back(connection)
@@ -189,6 +195,7 @@ class SQLiteDatabase:
                 # What failed here may fail again in worse ways; a new connection looks at the file anew.
                 self._drop(connection)
             raise translated from error
+        return result
 
     def _roll_back(self, connection: sqlite3.Connection) -> None:
         """Nothing of the transaction may stay, nor anything that was learnt in it."""
@@ -251,14 +258,23 @@ class SQLiteDatabase:
             self._file.close()
 
     def _close(self, connection: sqlite3.Connection) -> None:
-        with self._alone():
-            try:
-                connection.execute("PRAGMA busy_timeout = 0")
-                self._checkpoint(connection, "TRUNCATE")
-            finally:
-                connection.close()
+        self._lock()
+        try:
+            connection.execute("PRAGMA busy_timeout = 0")
+            self._checkpoint(connection, "TRUNCATE")
+        finally:
+            connection.close()
+            self._unlock()
 
-    def _open(self) -> sqlite3.Connection:
+    def _open(self) -> None:
+        self._lock()
+        try:
+            self._connection = self._connected()
+        finally:
+            self._unlock()
+
+    def _connected(self) -> sqlite3.Connection:
+        """A new connection. Only with the lock of the writers held."""
         for forget in self._forget:
             forget()
         self._pid = os.getpid()
@@ -273,7 +289,6 @@ class SQLiteDatabase:
             raise translate(error, self._place, waited=self._clock.monotonic() - began) from error
 
     def _open_file(self, file: DatabaseFile) -> sqlite3.Connection:
-        """Only with the lock of the writers held."""
         if not file.exists():
             new = file.start_new()
             self._create(str(new)).close()

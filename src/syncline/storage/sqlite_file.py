@@ -9,8 +9,7 @@ from __future__ import annotations
 import os
 import stat
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -169,13 +168,18 @@ class DatabaseFile:
 
     # -- the lock -----------------------------------------------------------------------------------------------
 
-    @contextmanager
-    def writing(self, timeout: float) -> Iterator[None]:
-        """Hold the lock of the writers.
+    def lock(self, timeout: float) -> None:
+        """Take the lock of the writers. Raises StorageBusyError when another process holds it for longer."""
+        lock = self._lock if self._lock is not None else self._open_lock()
+        if not _try_lock(lock):
+            self._wait_for(lock, timeout)
 
-        Raises StorageBusyError when another process holds it for longer.
-        """
-        lock = self._open_lock()
+    def unlock(self) -> None:
+        """Give the lock of the writers back."""
+        if self._lock is not None:
+            _unlock(self._lock)
+
+    def _wait_for(self, lock: int, timeout: float) -> None:
         began = self._clock.monotonic()
         pause = _LONGEST_PAUSE / 32
         while not _try_lock(lock):
@@ -184,23 +188,18 @@ class DatabaseFile:
                 raise StorageBusyError(f"{self} was held by another process for {waited:.1f} s.")
             self._clock.sleep(min(pause, timeout - waited))
             pause = min(pause * 2, _LONGEST_PAUSE)
-        try:
-            yield
-        finally:
-            _unlock(lock)
 
     def _open_lock(self) -> int:
-        if self._lock is None:
-            self.check_place()
-            flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0)
-            place = self.beside("-lock")
-            try:
-                self._lock = os.open(place, flags, _OURS_ALONE)
-            except OSError as error:
-                raise StorageUnusableError(
-                    f"{place} cannot be opened for writing: {error.strerror}.",
-                    remedy="The folder and its files must be writable for this process.",
-                ) from error
+        self.check_place()
+        flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0)
+        place = self.beside("-lock")
+        try:
+            self._lock = os.open(place, flags, _OURS_ALONE)
+        except OSError as error:
+            raise StorageUnusableError(
+                f"{place} cannot be opened for writing: {error.strerror}.",
+                remedy="The folder and its files must be writable for this process.",
+            ) from error
         return self._lock
 
     def close(self) -> None:

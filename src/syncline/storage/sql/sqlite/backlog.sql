@@ -2,8 +2,7 @@
 
 -- name: hold
 -- The workflow this grant holds, if it still does: nobody followed, and no later start raised the generation.
--- Tells the time as well, in microseconds: see `now`.
-SELECT w.id, CAST(ROUND((julianday('now') - 2440587.5) * 86400000.0) AS INTEGER) * 1000
+SELECT w.id
 FROM workflows w
 JOIN grants g ON g.workflow_id = w.id
 WHERE w.name = ? AND w.generation = ? AND g.epoch = ? AND g.owner = ?;
@@ -31,10 +30,10 @@ SELECT n FROM counters WHERE scope = ? AND name = ?;
 UPDATE counters SET n = n + ? WHERE scope = ? AND name = ?;
 
 -- name: start_counter
-INSERT INTO counters (n, scope, name) VALUES (?, ?, ?);
+INSERT INTO counters (scope, name, n) VALUES (?, ?, 0);
 
 -- name: set_turn
-INSERT INTO counters (scope, name, n) VALUES (?, 'turn', ?) ON CONFLICT (scope, name) DO UPDATE SET n = excluded.n;
+UPDATE counters SET n = ? WHERE scope = ? AND name = 'turn';
 
 -- name: queued
 -- How much is queued, by table and group.
@@ -47,25 +46,22 @@ WHERE t.workflow_id = ? AND c.n > 0 AND c.name <> 'known';
 SELECT name, n FROM counters WHERE scope = ?;
 
 -- name: add_record
-INSERT INTO records (id, table_id, key) VALUES (?, ?, ?) ON CONFLICT (table_id, key) DO NOTHING;
+-- A record that was never met, together with its place in the queue.
+INSERT INTO records (id, table_id, key, item_id) VALUES (?, ?, ?, ?) ON CONFLICT (table_id, key) DO NOTHING;
 
 -- name: added_records
 SELECT id FROM records WHERE id BETWEEN ? AND ?;
 
 -- name: records_among
-SELECT key, id FROM records WHERE table_id = ? AND key IN (?*);
+SELECT key, id, item_id, fingerprint IS NOT NULL FROM records WHERE table_id = ? AND key IN (?*);
 
--- name: record
-SELECT id FROM records WHERE table_id = ? AND key = ?;
+-- name: queue_record
+-- A known record gets a place in the queue, if it has none.
+UPDATE records SET item_id = ? WHERE id = ? AND item_id IS NULL;
 
 -- name: add_item
--- Puts a change that finds nothing queued for its record; one that does changes nothing here and is coalesced.
 INSERT INTO items (id, record_id, table_id, seq, op, lane, first, refresh, ambiguous, queued_at, checksum, payload)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
-ON CONFLICT (record_id) DO NOTHING;
-
--- name: added_items
-SELECT id FROM items WHERE id BETWEEN ? AND ?;
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
 
 -- name: ready_added
 INSERT INTO ready (table_id, lane, suspect, id) SELECT table_id, lane, 0, id FROM items WHERE id BETWEEN ? AND ?;
@@ -79,7 +75,7 @@ SELECT i.id, i.seq, i.op, i.lane, i.first, i.ambiguous, i.crashes,
         WHERE l.epoch = g.epoch AND l.id = i.id
     ),
     EXISTS (SELECT 1 FROM delayed d WHERE d.table_id = i.table_id AND d.id = i.id)
-FROM items i WHERE i.record_id = ?;
+FROM items i WHERE i.id = ?;
 
 -- name: replace_item
 -- A newer change takes the place of one that waits; what was tried with the older one does not count for it.
@@ -124,12 +120,6 @@ UPDATE waiting SET lane = ?, first = ?, ambiguous = ? WHERE item_id = ?;
 -- name: remove_waiting
 DELETE FROM waiting WHERE item_id = ?;
 
--- name: any_waiting
-SELECT EXISTS (SELECT 1 FROM waiting);
-
--- name: waiting_among
-SELECT item_id FROM waiting WHERE item_id IN (?*);
-
 -- name: due
 SELECT d.id, i.op, i.lane, i.crashes
 FROM delayed d
@@ -165,16 +155,18 @@ WHERE q.table_id = ? AND q.lane = ? AND q.suspect = ? AND q.id BETWEEN ? AND ?;
 DELETE FROM ready WHERE table_id = ? AND lane = ? AND suspect = ? AND id BETWEEN ? AND ?;
 
 -- name: leased_between
-SELECT id, record_id, table_id, op, lane FROM leases WHERE epoch = ? AND id BETWEEN ? AND ?;
+-- What is leased under an epoch: whether the ledger knows the record, and whether a newer change waits behind it.
+SELECT l.id, l.record_id, l.table_id, l.op, l.lane, r.fingerprint IS NOT NULL,
+    EXISTS (SELECT 1 FROM waiting w WHERE w.item_id = l.id)
+FROM leases l
+CROSS JOIN records r ON r.id = l.record_id
+WHERE l.epoch = ? AND l.id BETWEEN ? AND ?;
 
--- name: mark_between
-UPDATE leases SET sending = 1 WHERE epoch = ? AND id BETWEEN ? AND ?;
-
--- name: mark_among
+-- name: mark_sending
 UPDATE leases SET sending = 1 WHERE epoch = ? AND id IN (?*);
 
--- name: end_leases_between
-DELETE FROM leases WHERE epoch = ? AND id BETWEEN ? AND ?;
+-- name: still_leased
+SELECT id FROM leases WHERE epoch = ? AND id IN (?*);
 
 -- name: end_leases_among
 DELETE FROM leases WHERE epoch = ? AND id IN (?*);
@@ -190,13 +182,11 @@ DELETE FROM items WHERE id IN (?*);
 
 -- name: find_leased
 SELECT i.record_id, i.table_id, i.seq, i.op, i.lane, i.first, i.refresh, i.ambiguous, i.attempts, i.crashes, l.sending,
-    i.checksum, i.payload
+    i.checksum, i.payload, r.key, r.fingerprint IS NOT NULL
 FROM leases l
 JOIN items i ON i.id = l.id
+JOIN records r ON r.id = i.record_id
 WHERE l.epoch = ? AND l.id = ?;
-
--- name: record_key
-SELECT key FROM records WHERE id = ?;
 
 -- name: return_item
 UPDATE items SET attempts = ?, refresh = ?, ambiguous = ? WHERE id = ?;
@@ -208,20 +198,18 @@ SET id = ?, seq = ?, op = ?, lane = ?, first = ?, refresh = ?, ambiguous = ?, qu
     crashes = ?, attempts = 0
 WHERE id = ?;
 
--- name: unknown_among
--- How many of these records the ledger does not have yet.
-SELECT table_id, COUNT(*) FROM records WHERE fingerprint IS NULL AND id IN (?*) GROUP BY table_id;
-
 -- name: remember
-UPDATE records SET fingerprint = ? WHERE id = ?;
+-- What was written, and the place in the queue that is left: none, or that of a newer change.
+UPDATE records SET fingerprint = ?, item_id = ? WHERE id = ?;
 
--- name: forget
-UPDATE records SET fingerprint = NULL WHERE id = ? AND fingerprint IS NOT NULL;
+-- name: leave_queue
+UPDATE records SET item_id = ? WHERE id = ?;
 
 -- name: drop_record
--- A record that is neither queued nor known leaves no trace.
+-- A record that is neither queued nor known leaves no trace, unless a resync that is under way has seen it.
 DELETE FROM records
-WHERE id = ? AND fingerprint IS NULL AND NOT EXISTS (SELECT 1 FROM items i WHERE i.record_id = records.id);
+WHERE id = ? AND item_id IS NULL AND fingerprint IS NULL
+    AND NOT EXISTS (SELECT 1 FROM seen s WHERE s.table_id = records.table_id AND s.record_id = records.id);
 
 -- name: leased_of
 SELECT id, table_id, op, lane FROM leases WHERE epoch = ?;
@@ -293,6 +281,13 @@ GROUP BY l.table_id, w.op, w.lane;
 -- name: audit_items
 -- Rows of the queue, wherever they stand.
 SELECT COUNT(*) FROM items i JOIN tables t ON t.id = i.table_id WHERE t.workflow_id = ?;
+
+-- name: audit_records
+-- Records whose place in the queue is not theirs: there must be none.
+SELECT COUNT(*)
+FROM records r
+LEFT JOIN items i ON i.id = r.item_id AND i.record_id = r.id AND i.table_id = r.table_id
+WHERE r.item_id IS NOT NULL AND i.id IS NULL;
 
 -- name: audit_lost_waiting
 -- Changes that wait behind a row that is not leased: there must be none.

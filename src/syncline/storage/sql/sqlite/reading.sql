@@ -23,7 +23,7 @@ INSERT INTO seen (table_id, record_id) VALUES (?, ?) ON CONFLICT (table_id, reco
 DELETE FROM records
 WHERE id IN (SELECT record_id FROM seen WHERE table_id = ?)
     AND fingerprint IS NULL
-    AND NOT EXISTS (SELECT 1 FROM items i WHERE i.record_id = records.id);
+    AND item_id IS NULL;
 
 -- name: forget_seen
 DELETE FROM seen WHERE table_id = ?;
@@ -32,8 +32,8 @@ DELETE FROM seen WHERE table_id = ?;
 -- In the order in which the records were first met.
 SELECT r.key FROM records r NOT INDEXED
 WHERE r.table_id = ?
+    AND (r.fingerprint IS NOT NULL OR r.item_id IS NOT NULL)
     AND NOT EXISTS (SELECT 1 FROM seen s WHERE s.table_id = r.table_id AND s.record_id = r.id)
-    AND (r.fingerprint IS NOT NULL OR EXISTS (SELECT 1 FROM items i WHERE i.record_id = r.id))
 ORDER BY r.id LIMIT ?;
 
 -- name: ledger_among

@@ -17,7 +17,7 @@ CREATE TABLE meta (
 -- Every number that is kept, in one place, so that a transaction touches one page for all of them. `scope` is a table's id
 -- for what is queued (`upsert.live.ready`) and for `known` ledger entries, a workflow's id below zero for its totals, its
 -- `open` dead letters, its last `read` sequence and whose `turn` it was, and 0 for what belongs to the store: the last
--- `epoch` and the last `number` of a row. All but `turn` are added to, never set.
+-- `epoch` and the last `number` of a row. Each begins at 0 with what it counts. All but `turn` are added to, never set.
 CREATE TABLE counters (
     scope INTEGER NOT NULL,
     name TEXT NOT NULL,
@@ -66,10 +66,12 @@ CREATE TABLE tables (
 
 -- name: create_records
 -- Every record that is queued or that the target is known to have. `fingerprint` is what was last written: the ledger.
+-- `item_id` is its row in the queue: there is room for one.
 CREATE TABLE records (
     id INTEGER PRIMARY KEY,
     table_id INTEGER NOT NULL,
     key BLOB NOT NULL,
+    item_id INTEGER,
     fingerprint BLOB
 );
 
@@ -95,9 +97,6 @@ CREATE TABLE items (
     checksum INTEGER,
     payload BLOB
 );
-
--- name: create_items_record
-CREATE UNIQUE INDEX items_record ON items (record_id);
 
 -- name: create_ready
 -- What can be leased, in the order in which it will be. suspect: so many crashes that it is leased alone.
