@@ -7,12 +7,12 @@ tells whether two definitions say the same. What a definition may say is decided
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterator, Mapping
 from decimal import Decimal, InvalidOperation
 from enum import StrEnum
 from functools import cache
 from hashlib import sha256
-from typing import Any, TypeAlias, get_args, get_origin, get_type_hints
+from typing import Any, TypeAlias, cast, get_args, get_origin, get_type_hints
 
 import attrs
 
@@ -177,7 +177,7 @@ def _built(of: type[Any], value: Any, path: str) -> Any:
     for name, one in known.items():
         if one.default is attrs.NOTHING and name not in value:
             raise DefinitionError(f"{name} is missing", path=path)
-    types = _types(of)
+    types = _types(cast(Hashable, of))
     given = {name: _read(types[name], item, _join(path, name)) for name, item in value.items()}
     try:
         return of(**given)
