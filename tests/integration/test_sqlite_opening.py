@@ -263,6 +263,7 @@ def as_nobody(folder: Path, script: str) -> subprocess.CompletedProcess[str]:
         from syncline.storage.sqlite import MemoryStorage, SQLiteStorage
         MemoryStorage().register("w", "{}")  # loads everything while Python's own folders can still be read
         folder = Path(sys.argv[1])
+        folder.as_uri()  # loads urllib, since Python 3.13 only now
         if os.getuid() == 0:
             os.setgid(65534)
             os.setuid(65534)

@@ -99,6 +99,12 @@ class _Session:
         )
 
 
+def _close_forgotten(connection: sqlite3.Connection, pid: int) -> None:
+    """A storage that nobody closed goes quietly with the object; in a child the connection is the parent's."""
+    if os.getpid() == pid:
+        connection.close()
+
+
 class SQLiteDatabase:
     """One SQLite database, in a file or in memory. One connection, used by one thread at a time, opened when needed."""
 
@@ -280,11 +286,9 @@ class SQLiteDatabase:
         self._pid = os.getpid()
         began = self._clock.monotonic()
         try:
-            if self._file is None:
-                connection = self._create(":memory:")
-                weakref.finalize(self, connection.close)
-                return connection
-            return self._open_file(self._file)
+            connection = self._create(":memory:") if self._file is None else self._open_file(self._file)
+            weakref.finalize(self, _close_forgotten, connection, os.getpid()).atexit = False
+            return connection
         except SQLITE_EXCEPTIONS as error:
             raise translate(error, self._place, waited=self._clock.monotonic() - began) from error
 
