@@ -591,6 +591,8 @@ class History:
     def letters(self, discard: bool, some: int) -> None:
         letters = list(self.workflow.dead_letters)[:some]
         if discard:
+            # A refused deletion that is discarded stays at the target for good, as whoever discards it has decided.
+            letters = [letter for letter in letters if (letter.key.table, letter.key.id) in self.world.rows]
             self.workflow.dead_letters.discard(letters)
             for letter in letters:  # whoever discards settles it at the source
                 self._mend((letter.key.table, letter.key.id))
