@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, cast
@@ -13,7 +16,9 @@ from tests.ingress_room import DEFINITION
 
 from syncline.definition_json import definition_to_json
 from syncline.definitions import IngressDefinition
+from syncline.errors import StorageBusyError
 from syncline.sandbox import Sandbox
+from syncline.storage.sqlite import SQLiteStorage
 
 _TOLD = (
     *("dynamics_url", "campaign_url", "authority_url", "ims_url", "tenant_id", "client_id", "client_secret"),
@@ -56,6 +61,23 @@ class Host:
         """SIGKILL, and wait until the process is gone."""
         self.process.kill()
         self._reap()
+
+    def pause(self, database: Path) -> None:
+        """SIGSTOP, at a moment when it holds no lock: a process stopped in the middle of a transaction stops all."""
+        with closing(SQLiteStorage(database, busy_timeout=0.0)) as storage:
+            while True:
+                self.process.send_signal(signal.SIGSTOP)
+                os.waitpid(self.process.pid, os.WUNTRACED)
+                try:
+                    storage.close_gate("nobody", storage.now())
+                except StorageBusyError:
+                    self.resume()
+                else:
+                    return
+
+    def resume(self) -> None:
+        """SIGCONT."""
+        self.process.send_signal(signal.SIGCONT)
 
     def _reap(self) -> None:
         self.process.wait()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -138,14 +137,14 @@ def test_a_paused_host_that_was_taken_over_changes_nothing_more(
         sleeper.tell("cycle 30")
         while sandbox.campaign.count("profile") == 0:
             assert page.ingress.status is not WorkflowState.FAILED
-        sleeper.process.send_signal(signal.SIGSTOP)
+        sleeper.pause(database)
         try:
             with join(sandbox, database) as other:
                 other.storage.set_time_offset(3_600)  # type: ignore[attr-defined]
                 sandbox.campaign.clear_faults()
                 drain(other)
         finally:
-            sleeper.process.send_signal(signal.SIGCONT)
+            sleeper.resume()
         report = sleeper.answer()
 
     assert "LEASE_LOST" in report
