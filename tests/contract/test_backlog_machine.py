@@ -1,0 +1,545 @@
+"""Random histories of a backlog against a model that is a few dictionaries.
+
+After every step: nothing was lost (put = the sum of what became of it), every counter is what the rows say, the groups,
+the ledger and the open letters are the model's, and what is leased was eligible, in order, and nobody else's.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections import Counter
+from datetime import timedelta
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+from attrs import Factory, define, evolve, field
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from syncline.backlog import (
+    SUSPECT_AFTER,
+    DeadReason,
+    Entry,
+    Grant,
+    Group,
+    Item,
+    ItemState,
+    Lane,
+    Operation,
+    PutReport,
+    Settlement,
+    Settling,
+)
+from syncline.errors import LeaseLostError
+from syncline.records import RecordKey
+from syncline.storage.sql_storage import SQLStorage
+from syncline.storage.sqlite import MemoryStorage, SQLiteStorage
+from syncline.store import DeadLetterStatus, PageCommit, Refusal
+from syncline.testing.storage_checks.subject import ACTION, WORKFLOW, owner, position
+
+TTL = timedelta(seconds=60)
+KEYS = [RecordKey(table=table, id=record) for table in ("contact", "account") for record in ("a", "b", "c")]
+FULL = 50
+
+
+@define
+class Change:
+    """A change as the model has it."""
+
+    seq: int
+    payload: bytes | None
+    lane: Lane
+    first: bool
+    refresh: bool
+    ambiguous: bool = False
+    attempts: int = 0
+    crashes: int = 0
+    place: int = 0
+    #: What it was put as; that it is to be read anew after a failure does not change it.
+    operation: Operation = field(
+        default=Factory(
+            lambda self: Operation.DELETE if self.payload is None and not self.refresh else Operation.UPSERT, True
+        )
+    )
+
+
+@define
+class Row:
+    """A record in the queue as the model has it."""
+
+    change: Change
+    state: ItemState = ItemState.READY
+    #: When a delayed row comes due, in the machine's own seconds.
+    due: float = 0.0
+    sending: bool = False
+    waiting: Change | None = None
+
+
+@define
+class Letter:
+    """An open dead letter as the model has it."""
+
+    seq: int
+    first: bool
+    ambiguous: bool
+
+
+ENTRIES = st.builds(
+    lambda key, age, payload, lane, first, refresh, conditional: (
+        key,
+        age,
+        None if refresh else payload,
+        lane,
+        first,
+        refresh,
+        conditional,
+    ),
+    st.sampled_from(KEYS),
+    st.integers(0, 3),
+    st.sampled_from([None, b"{}", b'{"a":1}']),
+    st.sampled_from(Lane),
+    st.booleans(),
+    st.booleans(),
+    st.sampled_from([False, False, True]),
+)
+ENDS = st.tuples(
+    st.sampled_from(Settling), st.booleans(), st.booleans(), st.booleans(), st.sampled_from([0, 5, 100]), st.booleans()
+)
+
+
+class BacklogMachine(RuleBasedStateMachine):
+    """One workflow, one working process at a time, and processes that were taken over and do not know it."""
+
+    def make(self) -> SQLStorage:
+        """An empty storage."""
+        return MemoryStorage()
+
+    @initialize()
+    def begin(self) -> None:
+        self.storage = self.make()
+        self.storage.register(WORKFLOW, "{}")
+        self.ahead = 0.0
+        self.seq = 0
+        self.places = 0
+        self.rows: dict[RecordKey, Row] = {}
+        self.ledger: dict[RecordKey, bytes] = {}
+        self.letters: dict[RecordKey, list[Letter]] = {}
+        self.totals: Counter[str] = Counter()
+        self.lost: list[tuple[Grant, list[Item]]] = []
+        self.items: dict[RecordKey, Item] = {}
+        self.grant = self.acquire()
+
+    def teardown(self) -> None:
+        if hasattr(self, "storage"):
+            self.storage.close()
+
+    # -- words ----------------------------------------------------------------------------------------------------
+
+    def acquire(self) -> Grant:
+        grant = self.storage.acquire(WORKFLOW, owner(), TTL)
+        assert grant is not None
+        return grant
+
+    def place(self) -> int:
+        self.places += 1
+        return self.places
+
+    def entry(self, given: tuple[RecordKey, int, bytes | None, Lane, bool, bool, bool]) -> Entry:
+        key, age, payload, lane, first, refresh, conditional = given
+        return Entry(
+            key=key,
+            seq=max(0, self.seq - age),
+            payload=payload,
+            lane=lane,
+            first=first,
+            refresh=refresh,
+            only_if_queued=conditional,
+        )
+
+    def model_put(self, entry: Entry, *, ambiguous: bool = False) -> str:
+        """What the contract says about one put."""
+        new = Change(entry.seq, entry.payload, entry.lane, entry.first, entry.refresh, ambiguous, place=self.place())
+        row = self.rows.get(entry.key)
+        if row is None:
+            if entry.only_if_queued:
+                return "skipped"
+            self.rows[entry.key] = Row(new)
+            return "queued"
+        if row.state is not ItemState.LEASED:
+            row.change = self.merged(row.change, new)
+            row.state = ItemState.READY
+            return "superseded"
+        if row.waiting is not None:
+            row.waiting = self.merged(row.waiting, new)
+            return "superseded"
+        if new.seq < row.change.seq:
+            if not new.first or row.change.first or new.operation is Operation.DELETE:
+                return "superseded"
+            new = evolve(new, seq=row.change.seq, payload=None, refresh=True)
+        row.waiting = new
+        return "queued"
+
+    @staticmethod
+    def merged(old: Change, new: Change) -> Change:
+        winner = evolve(new, place=old.place, crashes=old.crashes) if new.seq >= old.seq else old
+        return evolve(
+            winner,
+            lane=min(old.lane, new.lane),
+            first=old.first or new.first,
+            ambiguous=old.ambiguous or new.ambiguous,
+        )
+
+    def follow(self, row: Row, *, back: bool, written: bool, ambiguous: bool, crashed: bool = False) -> None:
+        """The change that waits behind a leased row takes its place."""
+        old, new = row.change, row.waiting
+        assert new is not None
+        row.change = evolve(
+            new,
+            lane=min(old.lane, new.lane) if back else new.lane,
+            first=new.first or (old.first and not written),
+            ambiguous=new.ambiguous or ((old.ambiguous or ambiguous) and not written),
+            crashes=old.crashes + crashed if back else 0,
+        )
+        row.waiting, row.state, row.sending = None, ItemState.READY, False
+        self.totals["superseded"] += back
+
+    def back(self, *, crashed: bool) -> None:
+        """All leased rows return: their owner vanished, or gave its grant back."""
+        self.items.clear()
+        for row in self.rows.values():
+            if row.state is not ItemState.LEASED:
+                continue
+            blamed = crashed and row.sending
+            if row.waiting is not None:
+                self.follow(row, back=True, written=False, ambiguous=row.sending, crashed=blamed)
+                continue
+            change = row.change
+            change.ambiguous |= row.sending
+            change.crashes += blamed
+            change.attempts -= not blamed
+            row.state, row.sending = ItemState.READY, False
+
+    def set_aside(self, key: RecordKey, seq: int, *, first: bool, ambiguous: bool) -> None:
+        open_ones = [letter for letter in self.letters.get(key, []) if letter.seq > seq]
+        if not open_ones:
+            open_ones = [Letter(seq, first, ambiguous)]
+        self.letters[key] = open_ones
+        self.totals["dead"] += 1
+
+    def resolve(self, key: RecordKey, seq: int) -> None:
+        self.letters[key] = [letter for letter in self.letters.get(key, []) if letter.seq > seq]
+
+    def stale(self) -> list[Item]:
+        """Items of processes that were taken over, whose rows are not leased now."""
+        leased = {item.id for item in self.items.values()}
+        return [item for _, items in self.lost for item in items if item.id not in leased][:2]
+
+    # -- rules ----------------------------------------------------------------------------------------------------
+
+    @rule(given=st.lists(ENTRIES, max_size=5))
+    def put(self, given: list[tuple[RecordKey, int, bytes | None, Lane, bool, bool, bool]]) -> None:
+        """Changes of a read, some of which are older than others."""
+        self.seq = self.storage.next_read(self.grant)
+        entries = [self.entry(one) for one in given]
+        outcomes = Counter(self.model_put(entry) for entry in entries)
+        report = self.storage.put(self.grant, entries)
+        assert report == PutReport(
+            queued=outcomes["queued"], superseded=outcomes["superseded"], skipped=outcomes["skipped"]
+        )
+        self.totals["put"] += len(entries)
+        self.totals["superseded"] += outcomes["superseded"]
+        self.totals["skipped"] += outcomes["skipped"]
+
+    @rule(given=ENTRIES)
+    def refuse(self, given: tuple[RecordKey, int, bytes | None, Lane, bool, bool, bool]) -> None:
+        """A page with a record that the rules refuse."""
+        self.seq = self.storage.next_read(self.grant)
+        entry = evolve(self.entry(given), payload=b"{}", refresh=False)
+        refusal = Refusal(entry=entry, reason=DeadReason.CONVERSION, field="f", message="m")
+        page = PageCommit(table=entry.key.table, position=position(), entries=[], refusals=[refusal])
+        self.storage.commit_page(self.grant, page)
+        self.totals["put"] += 1
+        row = self.rows.get(entry.key)
+        first, ambiguous = entry.first, False
+        if row is not None:
+            queued = row.waiting if row.state is ItemState.LEASED else row.change
+            if queued is not None and queued.seq <= entry.seq:
+                first, ambiguous = first or queued.first, queued.ambiguous
+                self.totals["superseded"] += 1
+                if row.state is ItemState.LEASED:
+                    row.waiting = None
+                else:
+                    del self.rows[entry.key]
+                    if ambiguous:
+                        self.ledger[entry.key] = b""
+        self.set_aside(entry.key, entry.seq, first=first, ambiguous=ambiguous)
+
+    @rule(limit=st.integers(0, 5))
+    def lease(self, limit: int) -> None:
+        """Claim some: exactly what is next."""
+        if not limit:  # nothing is asked for, so nothing is looked at either
+            assert list(self.storage.lease(self.grant, 0)) == []
+            return
+        for row in self.rows.values():
+            if row.state is ItemState.DELAYED and row.due <= self.ahead:
+                row.state = ItemState.READY
+        ready = {key: row for key, row in self.rows.items() if row.state is ItemState.READY}
+        held = [row for row in self.rows.values() if row.state is ItemState.LEASED]
+        items = list(self.storage.lease(self.grant, limit))
+        suspects = {key: row for key, row in ready.items() if row.change.crashes >= SUSPECT_AFTER}
+        innocent = {key: row for key, row in ready.items() if key not in suspects}
+        if any(row.change.crashes >= SUSPECT_AFTER for row in held):
+            assert items == []
+        elif suspects and not held and self.best_lane(suspects) <= self.best_lane(innocent):
+            (item,) = items
+            lane = self.best_lane(suspects)
+            assert item.key == min(
+                (key for key in suspects if suspects[key].change.lane == lane),
+                key=lambda key: suspects[key].change.place,
+            )
+        else:
+            self.check_order(innocent, items, limit)
+        for item in items:
+            self.check_item(item)
+            row = self.rows[item.key]
+            row.state, row.sending = ItemState.LEASED, False
+            row.change.attempts += 1
+            self.items[item.key] = item
+
+    @staticmethod
+    def best_lane(rows: dict[RecordKey, Row]) -> int:
+        return min((row.change.lane for row in rows.values()), default=FULL)
+
+    @staticmethod
+    def check_order(innocent: dict[RecordKey, Row], items: list[Item], limit: int) -> None:
+        """Lane before lane, the oldest of each table first, and no table more than one ahead of another that waits."""
+        assert len(items) == min(limit, len(innocent))
+        taken = {item.key for item in items}
+        assert taken <= innocent.keys()
+        lanes = [innocent[item.key].change.lane for item in items]
+        assert lanes == sorted(lanes)
+        left = [key for key in innocent if key not in taken]
+        assert all(innocent[key].change.lane >= max(lanes, default=Lane.CONSENT) for key in left)
+        for lane in set(lanes):
+            shares: Counter[str] = Counter({key.table: 0 for key in innocent if innocent[key].change.lane == lane})
+            for table in shares:
+                line = [key for key in innocent if key.table == table and innocent[key].change.lane == lane]
+                line.sort(key=lambda key: innocent[key].change.place)
+                mine = [item.key for item in items if item.key in line]
+                shares[table] = len(mine)
+                assert mine == line[: len(mine)]
+            for key in left:
+                if innocent[key].change.lane == lane:
+                    assert shares[key.table] >= max(shares.values()) - 1
+
+    def check_item(self, item: Item) -> None:
+        change = self.rows[item.key].change
+        assert (item.seq, item.payload, item.lane) == (change.seq, change.payload, change.lane)
+        assert (item.first, item.refresh, item.ambiguous) == (change.first, change.refresh, change.ambiguous)
+        assert (item.attempts, item.crashes) == (change.attempts + 1, change.crashes)
+
+    @precondition(lambda self: self.items)
+    @rule(data=st.data())
+    def mark(self, data: st.DataObject) -> None:
+        """Some are about to be sent."""
+        chosen = data.draw(st.lists(st.sampled_from(sorted(self.items)), unique=True))
+        items = [self.items[key] for key in chosen]
+        stale = self.stale()
+        assert list(self.storage.mark_sending(self.grant, items + stale)) == items
+        for key in chosen:
+            self.rows[key].sending = True
+
+    @precondition(lambda self: self.items)
+    @rule(data=st.data())
+    def settle(self, data: st.DataObject) -> None:
+        """Some end, each in its own way; one that was lost to another process is refused."""
+        chosen = data.draw(st.lists(st.sampled_from(sorted(self.items)), unique=True, min_size=1))
+        stale = [Settlement(item=item, settling=Settling.WRITTEN) for item in self.stale()]
+        ends = [self.end(key, data.draw(ENDS)) for key in chosen]
+        report = self.storage.settle(self.grant, [*stale, *ends])
+        assert (report.settled, report.refused) == (len(ends), len(stale))
+        self.totals["refused"] += len(stale)
+
+    def end(self, key: RecordKey, how: tuple[Settling, bool, bool, bool, int, bool]) -> Settlement:
+        """A settlement, and what the contract says becomes of the row."""
+        settling, ambiguous, refresh, counts, delay, with_fingerprint = how
+        item, row = self.items.pop(key), self.rows[key]
+        change = row.change
+        back = settling in (Settling.RETRY, Settling.RELEASED)
+        deletes = change.operation is Operation.DELETE
+        fingerprint = uuid4().bytes if with_fingerprint and not back and settling is not Settling.DEAD else None
+        forget = settling is Settling.WRITTEN and deletes and fingerprint is None
+        settlement = Settlement(
+            item=item,
+            settling=settling,
+            fingerprint=fingerprint,
+            forget=forget,
+            retry_at=self.storage.now() + timedelta(seconds=delay) if delay else None,
+            ambiguous=ambiguous,
+            counts=counts,
+            refresh=refresh,
+            reason=DeadReason.EXHAUSTED,
+            message="no more",
+        )
+        if settling is Settling.WRITTEN:
+            self.totals["written"] += 1
+            self.resolve(key, change.seq)
+        elif settling is Settling.SKIPPED:
+            self.totals["skipped"] += 1
+        elif settling is Settling.DEAD:
+            self.set_aside(key, change.seq, first=change.first, ambiguous=change.ambiguous or ambiguous)
+            if change.ambiguous or ambiguous:
+                self.ledger[key] = b""
+        if fingerprint is not None:
+            self.ledger[key] = fingerprint
+        if forget:
+            self.ledger.pop(key, None)
+        if row.waiting is not None:
+            self.follow(row, back=back, written=settling is Settling.WRITTEN, ambiguous=ambiguous)
+        elif back:
+            retry = settling is Settling.RETRY
+            change.ambiguous |= retry and ambiguous
+            change.refresh |= retry and refresh
+            change.attempts -= not (retry and counts)
+            row.due = self.ahead + delay if retry and delay else 0.0
+            row.state, row.sending = ItemState.DELAYED if row.due else ItemState.READY, False
+        else:
+            del self.rows[key]
+        return settlement
+
+    @rule(seconds=st.sampled_from([3, 50]))
+    def wait(self, seconds: int) -> None:
+        """Time passes, with heartbeats; delays end. The margin to real time is larger than any test takes."""
+        self.ahead += seconds
+        self.storage.set_time_offset(self.ahead)
+        self.grant = self.storage.extend(self.grant, TTL)
+
+    @rule()
+    def crash(self) -> None:
+        """The process vanishes, its grant runs out, and another process follows."""
+        self.ahead += TTL.total_seconds() + 1
+        self.storage.set_time_offset(self.ahead)
+        self.lost = [(self.grant, list(self.items.values())), *self.lost][:2]
+        self.back(crashed=True)
+        before = self.grant
+        self.grant = self.acquire()
+        assert self.grant.taken_over
+        assert self.grant.epoch > before.epoch
+
+    @rule()
+    def restart(self) -> None:
+        """The process gives its grant back, and the next one takes it."""
+        self.lost = [(self.grant, list(self.items.values())), *self.lost][:2]
+        self.back(crashed=False)
+        self.storage.release(self.grant)
+        self.storage.close()
+        before = self.grant
+        self.grant = self.acquire()
+        assert not self.grant.taken_over
+        assert self.grant.epoch > before.epoch
+
+    @precondition(lambda self: self.lost)
+    @rule(given=st.lists(ENTRIES, min_size=1, max_size=2))
+    def a_zombie_tries(self, given: list[tuple[RecordKey, int, bytes | None, Lane, bool, bool, bool]]) -> None:
+        """V5: whatever a process does that was taken over changes nothing."""
+        grant, items = self.lost[0]
+        with pytest.raises(LeaseLostError):
+            self.storage.put(grant, [self.entry(one) for one in given])
+        with pytest.raises(LeaseLostError):
+            self.storage.lease(grant, 3)
+        with pytest.raises(LeaseLostError):
+            self.storage.mark_sending(grant, items)
+        self.storage.release(grant)
+        report = self.storage.settle(
+            grant, [Settlement(item=item, settling=Settling.WRITTEN, fingerprint=b"stale") for item in items]
+        )
+        assert report.settled == 0
+        self.totals["refused"] += len(items)
+
+    @precondition(lambda self: any(self.letters.values()))
+    @rule(data=st.data(), discard=st.booleans())
+    def tidy_letters(self, data: st.DataObject, discard: bool) -> None:
+        """A person retries or discards some letters."""
+        open_ones = list(self.storage.dead_letters(WORKFLOW))
+        chosen = data.draw(st.lists(st.sampled_from(open_ones), unique_by=lambda letter: letter.id, min_size=1))
+        chosen.sort(key=lambda letter: letter.id)
+        ids = [letter.id for letter in chosen]
+        kept = {letter.id: next(one for one in self.letters[letter.key] if one.seq == letter.seq) for letter in chosen}
+        for letter in chosen:
+            self.letters[letter.key].remove(kept[letter.id])
+        if discard:
+            assert self.storage.discard_dead_letters(WORKFLOW, ids, ACTION) == len(ids)
+            self.totals["dead"] -= len(ids)
+            self.totals["discarded"] += len(ids)
+            return
+        assert self.storage.retry_dead_letters(WORKFLOW, ids, ACTION) == len(ids)
+        read = self.seq
+        for letter in chosen:
+            read += 1
+            again = Entry(key=letter.key, seq=read, payload=None, first=kept[letter.id].first, refresh=True)
+            outcome = self.model_put(again, ambiguous=kept[letter.id].ambiguous)
+            self.totals["put"] += 1
+            self.totals[outcome] += outcome == "superseded"
+        self.seq = read
+
+    # -- what always holds ----------------------------------------------------------------------------------------
+
+    @invariant()
+    def numbers_are_exact(self) -> None:
+        """V4, and every counter."""
+        if not hasattr(self, "storage"):
+            return
+        assert self.storage.audit(WORKFLOW) == []
+        counts = self.storage.counts(WORKFLOW)
+        groups: Counter[Group] = Counter()
+        for key, row in self.rows.items():
+            groups[self.group(key, row.change, row.state)] += 1
+            if row.waiting is not None:
+                groups[self.group(key, row.waiting, ItemState.READY)] += 1
+        assert counts.groups == groups
+        totals = counts.totals
+        for name in ("put", "written", "superseded", "skipped", "dead", "discarded", "refused"):
+            assert getattr(totals, name) == self.totals[name], name
+        ended = totals.written + totals.superseded + totals.skipped + totals.dead + totals.discarded
+        assert totals.put == ended + counts.size
+        assert (counts.oldest is None) == (not self.rows)
+        assert counts.dead_letters == sum(map(len, self.letters.values()))
+
+    @staticmethod
+    def group(key: RecordKey, change: Change, state: ItemState) -> Group:
+        return Group(table=key.table, operation=change.operation, lane=change.lane, state=state)
+
+    @invariant()
+    def the_ledger_and_the_letters_are_the_models(self) -> None:
+        """What the target is known to have, and what was set aside."""
+        if not hasattr(self, "storage"):
+            return
+        for table in ("contact", "account"):
+            wanted = {key.id: fingerprint for key, fingerprint in self.ledger.items() if key.table == table}
+            assert self.storage.ledger(WORKFLOW, table, ["a", "b", "c"]) == wanted
+            assert self.storage.ledger_size(WORKFLOW, table) == len(wanted)
+        letters = self.storage.dead_letters(WORKFLOW, status=DeadLetterStatus.OPEN, limit=1000)
+        assert Counter((letter.key, letter.seq) for letter in letters) == Counter(
+            (key, letter.seq) for key, open_ones in self.letters.items() for letter in open_ones
+        )
+
+
+class FileBacklogMachine(BacklogMachine):
+    """The same in a file, which is closed and opened again at every restart."""
+
+    def make(self) -> SQLStorage:
+        self.folder = tempfile.TemporaryDirectory()
+        return SQLiteStorage(Path(self.folder.name) / "syncline.db")
+
+    def teardown(self) -> None:
+        super().teardown()
+        if hasattr(self, "folder"):
+            self.folder.cleanup()
+
+
+TestBacklogMachine = BacklogMachine.TestCase
+TestBacklogMachine.settings = settings(max_examples=40, stateful_step_count=40, deadline=None)
+TestFileBacklogMachine = FileBacklogMachine.TestCase
+TestFileBacklogMachine.settings = settings(max_examples=8, stateful_step_count=25, deadline=None)
