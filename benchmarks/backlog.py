@@ -12,8 +12,9 @@ Three courses:
   cycles   a batch is put, taken and finished, again and again: the queue is short and the ledger grows
   singles  the same, one record at a time: what a synchronised transaction costs
 
-Syncline does more than the others in the same time: it marks what is about to be sent in a transaction of its own,
-fences every write, keeps exact counters, takes turns between tables and writes a fingerprint of each record down.
+Syncline does more than the others in the same time: it marks what is about to be sent in a transaction of its own
+(`without mark` shows what that costs), fences every write, keeps exact counters, takes turns between tables and writes
+a fingerprint of each record down.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from benchmarks.queues.bare_sqlite import BareSQLite
 from benchmarks.queues.contender import Contender, records
 from benchmarks.queues.peers import installed_peers
-from benchmarks.queues.syncline_backlog import SynclineBacklog
+from benchmarks.queues.syncline_backlog import SynclineBacklog, SynclineUnmarked
 
 _Result = TypeVar("_Result")
 
@@ -255,7 +256,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run the comparison and print it."""
     options = _parsed(arguments)
     peers, missing = installed_peers()
-    kinds: list[type[Contender]] = [BareSQLite, SynclineBacklog, *peers]
+    kinds: list[type[Contender]] = [BareSQLite, SynclineBacklog, SynclineUnmarked, *peers]
     if options.only:
         kinds = [kind for kind in kinds if any(word in kind.name for word in options.only)]
     print(f"SQLite {sqlite3.sqlite_version}, Python {sys.version.split()[0]}")

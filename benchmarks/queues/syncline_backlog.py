@@ -14,7 +14,7 @@ from syncline.records import RecordKey
 from syncline.storage.sqlite import SQLiteStorage
 from syncline.workflows.owner import this_owner
 
-__all__ = ["SynclineBacklog"]
+__all__ = ["SynclineBacklog", "SynclineUnmarked"]
 
 _WORKFLOW = "benchmark/ingress"
 _FINGERPRINT = bytes(range(16))
@@ -54,3 +54,12 @@ class SynclineBacklog:
     def close(self) -> None:
         assert self._storage.audit(_WORKFLOW) == []
         self._storage.close()
+
+
+class SynclineUnmarked(SynclineBacklog):
+    """The three transactions that the others have too, without the note of what is about to be sent."""
+
+    name: ClassVar[str] = "without mark"
+
+    def take(self, count: int) -> Sequence[Item]:
+        return self._storage.lease(self._grant, count)

@@ -116,7 +116,8 @@ class SQLStorage(Storage):
     # -- reading ------------------------------------------------------------------------------------------------
 
     def next_read(self, grant: Grant) -> int:
-        return self._write(lambda tx: tx.next_read(tx.hold(grant).workflow_id))
+        # Whatever is kept with this number is durable, and makes the number durable too.
+        return self._write(lambda tx: tx.next_read(tx.hold(grant).workflow_id), durable=False)
 
     def positions(self, workflow: str) -> Mapping[str, ReadPosition]:
         return self._read(lambda tx: sql_reading.positions(tx, workflow))

@@ -34,8 +34,10 @@ _OLDEST_SQLITE: Final = (3, 31, 0)
 #: Fewer and larger pages are faster here up to this size; beyond, each small change costs too much.
 _PAGE_SIZE: Final = 8192
 _CACHE_KIB: Final = 65536
-#: How many rows may change before the write-ahead log is moved into the database; bounds the log.
+#: How many rows may change, or transactions may write, before the write-ahead log is moved into the database. It bounds
+#: the log; and a log that begins anew is written over what it was, which costs the disk half of what growing costs.
 _CHECKPOINT_AFTER: Final = 20_000
+_CHECKPOINT_AFTER_COMMITS: Final = 500
 #: Lists of values are cut into these sizes, so that few statements are prepared and all of them stay prepared.
 _LIST_SIZES: Final = (512, 64, 8, 1)
 #: Connections that belong to a parent process: closing them here could remove what the parent still uses.
@@ -124,6 +126,7 @@ class SQLiteDatabase:
         self._store: str | None = None
         self._forget: list[Callable[[], None]] = []
         self._checkpoint_at = 0
+        self._commits = 0
         #: Whether a commit of the connection waits for the disk.
         self._durable = True
 
@@ -226,9 +229,12 @@ class SQLiteDatabase:
 
     def _checkpoint_when_due(self, connection: sqlite3.Connection) -> None:
         """Move the log into the database now and then, still behind the lock, so that it stays small."""
-        if self._file is not None and connection.total_changes >= self._checkpoint_at:
+        self._commits += 1
+        due = connection.total_changes >= self._checkpoint_at or self._commits >= _CHECKPOINT_AFTER_COMMITS
+        if self._file is not None and due:
             self._checkpoint(connection, "PASSIVE")
             self._checkpoint_at = connection.total_changes + _CHECKPOINT_AFTER
+            self._commits = 0
 
     def _checkpoint(self, connection: sqlite3.Connection, mode: str) -> None:
         try:
