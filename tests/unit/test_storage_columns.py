@@ -11,8 +11,6 @@ from hypothesis import strategies as st
 
 from syncline.records import ReadPosition, ReadStage
 from syncline.storage import columns
-from syncline.storage.queries import parse_queries
-from syncline.storage.sqlite_database import all_queries
 
 ANY_TEXT = st.text(st.characters(exclude_categories=()))
 MOMENTS = st.datetimes(timezones=st.just(UTC))
@@ -98,25 +96,3 @@ def test_messages_can_be_stored(text: str) -> None:
     stored = columns.printable(text)
     assert "\0" not in stored
     assert stored.encode("utf-8").decode("utf-8") == stored
-
-
-def test_queries_have_names_and_bodies() -> None:
-    """A query stands between two names; comments belong to the reader."""
-    text = "-- a file\n-- name: one\n-- why\nSELECT 1; \n\n-- name: two\nSELECT\n  -- inside\n  2"
-    assert parse_queries(text) == {"one": "SELECT 1", "two": "SELECT\n  2"}
-
-
-@pytest.mark.parametrize("text", ["-- name: one\n-- nothing\n", "-- name: a\nSELECT 1;\n-- name: a\nSELECT 2;"])
-def test_bad_query_files_are_refused(text: str) -> None:
-    """An empty query, or two of one name, is a mistake of ours."""
-    with pytest.raises(ValueError, match="query"):
-        parse_queries(text)
-
-
-def test_no_query_changes_rows_without_naming_them() -> None:
-    """Every UPDATE and DELETE says which rows; those on leases name the epoch of the grant."""
-    for name, query in all_queries().items():
-        if query.startswith(("UPDATE", "DELETE")):
-            assert "WHERE" in query, name
-        if query.startswith(("UPDATE leases", "DELETE FROM leases")):
-            assert "epoch" in query.partition("WHERE")[2], name

@@ -1,7 +1,7 @@
 """What the SQL storage needs of a database.
 
 What lives here: the two protocols a dialect implements. No SQL and no driver: a dialect translates every exception of
-its driver into the errors of `syncline.errors`, and brings its own text for every named query.
+its driver into the errors of `syncline.errors`, and takes every named query from the .sql files (`queries` says how).
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ Parameters: TypeAlias = Sequence[object] | Mapping[str, object]
 
 
 class Session(Protocol):
-    """One transaction under way. Queries go by their name in the dialect's .sql files."""
+    """One transaction under way. Queries go by their name in the .sql files."""
 
     def run(self, query: str, parameters: Parameters = ()) -> int:
         """Execute; the number of rows that changed."""

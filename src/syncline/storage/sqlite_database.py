@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import sqlite3
 import weakref
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from functools import cache
 from itertools import chain
@@ -19,13 +19,15 @@ from uuid import uuid4
 from syncline.clock import SystemClock
 from syncline.errors import ForkedConnectionError, StorageCorruptError, StorageError, StorageMismatchError
 from syncline.storage.dialect import Parameters, Row
-from syncline.storage.queries import load_queries
+from syncline.storage.queries import load_queries, load_schema
 from syncline.storage.sqlite_errors import SQLITE_EXCEPTIONS, translate
 from syncline.storage.sqlite_file import DatabaseFile, private
 
-__all__ = ["APPLICATION_ID", "SCHEMA_VERSION", "SQLiteDatabase", "all_queries"]
+__all__ = ["APPLICATION_ID", "SCHEMA_VERSION", "SQLiteDatabase"]
 
 _Result = TypeVar("_Result")
+
+_DIALECT: Final = "sqlite"
 
 #: The mark in the file's header that says it is ours: "SynL".
 APPLICATION_ID: Final = int.from_bytes(b"SynL", "big")
@@ -45,20 +47,8 @@ _ABANDONED: Final[list[sqlite3.Connection]] = []
 
 
 @cache
-def all_queries() -> Mapping[str, str]:
-    """Every named query but those that create the schema. Raises ValueError when a name is given twice."""
-    queries: dict[str, str] = {}
-    for file in ("backlog", "file", "letters", "reading", "workflows"):
-        found = load_queries("sqlite", file)
-        if twice := queries.keys() & found.keys():
-            raise ValueError(f"queries with one name: {', '.join(sorted(twice))}")
-        queries.update(found)
-    return queries
-
-
-@cache
 def _for_list(query: str, size: int) -> str:
-    return all_queries()[query].replace("?*", ",".join("?" * size))
+    return load_queries(_DIALECT)[query].replace("?*", ",".join("?" * size))
 
 
 def _cut(values: Sequence[object]) -> Iterator[Sequence[object]]:
@@ -75,7 +65,7 @@ class _Session:
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
-        self._queries = all_queries()
+        self._queries = load_queries(_DIALECT)
 
     def run(self, query: str, parameters: Parameters = ()) -> int:
         return self._connection.execute(self._queries[query], parameters).rowcount
@@ -189,7 +179,7 @@ class SQLiteDatabase:
         return self._connection
 
     def _transact(self, connection: sqlite3.Connection, begin: str, work: Callable[[_Session], _Result]) -> _Result:
-        queries = all_queries()
+        queries = load_queries(_DIALECT)
         began = self._clock.monotonic()
         try:
             connection.execute(queries[begin])
@@ -213,7 +203,7 @@ class SQLiteDatabase:
         try:
             # After some errors SQLite has rolled back by itself.
             if connection.in_transaction:
-                connection.execute(all_queries()["rollback"])
+                connection.execute(load_queries(_DIALECT)["rollback"])
         except SQLITE_EXCEPTIONS:
             self._drop(connection)
 
@@ -333,12 +323,12 @@ class SQLiteDatabase:
         connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
         connection.execute("PRAGMA journal_mode = WAL")
         self._configure(connection)
-        connection.execute(all_queries()["begin_writing"])
-        for query in load_queries("sqlite", "schema").values():
+        connection.execute(load_queries(_DIALECT)["begin_writing"])
+        for query in load_schema(_DIALECT).values():
             connection.execute(query)
-        connection.execute(all_queries()["start_numbers"])
-        connection.execute(all_queries()["add_store"], (str(uuid4()),))
-        connection.execute(all_queries()["commit"])
+        connection.execute(load_queries(_DIALECT)["start_numbers"])
+        connection.execute(load_queries(_DIALECT)["add_store"], (str(uuid4()),))
+        connection.execute(load_queries(_DIALECT)["commit"])
         return connection
 
     def _configure(self, connection: sqlite3.Connection) -> None:
@@ -374,7 +364,7 @@ class SQLiteDatabase:
         mode = connection.execute("PRAGMA journal_mode = WAL").fetchone()[0]
         if mode != "wal":
             raise StorageError(f"{file} cannot be used with a write-ahead log (journal_mode {mode}).")
-        row = connection.execute(all_queries()["store"]).fetchone()
+        row = connection.execute(load_queries(_DIALECT)["store"]).fetchone()
         if row is None:
             raise StorageCorruptError(f"{file} has lost the row that says which store it is.")
         if self._store not in (None, row[0]):

@@ -13,11 +13,6 @@ COMMIT;
 -- name: rollback
 ROLLBACK;
 
--- name: add_store
-INSERT INTO meta (name, value) VALUES ('store', ?);
-
--- name: store
-SELECT value FROM meta WHERE name = 'store';
-
--- name: start_numbers
-INSERT INTO counters (scope, name, n) VALUES (0, 'epoch', 0), (0, 'number', 0);
+-- name: now
+-- The one clock of this storage, in microseconds; SQLite's own has milliseconds.
+SELECT CAST(ROUND((julianday('now') - 2440587.5) * 86400000.0) AS INTEGER) * 1000;

@@ -18,7 +18,7 @@ UPDATE workflows
 SET wanted = COALESCE(:wanted, wanted),
     state = :state,
     generation = :generation,
-    error = CASE WHEN :clear_error THEN NULL ELSE COALESCE(:error, error) END,
+    error = CASE WHEN :clear_error = 1 THEN NULL ELSE COALESCE(:error, error) END,
     snapshot = COALESCE(:snapshot, snapshot),
     running_hash = COALESCE(:running_hash, running_hash),
     crashes = COALESCE(:crashes, crashes)
@@ -63,7 +63,8 @@ SELECT closed_until FROM gates WHERE principal = ?;
 
 -- name: close_gate
 INSERT INTO gates (principal, closed_until) VALUES (?, ?)
-ON CONFLICT (principal) DO UPDATE SET closed_until = MAX(closed_until, excluded.closed_until);
+ON CONFLICT (principal) DO UPDATE SET closed_until = excluded.closed_until
+WHERE excluded.closed_until > gates.closed_until;
 
 -- name: add_sample
 INSERT INTO samples (workflow_id, at, size, written) VALUES (?, ?, ?, ?)

@@ -30,7 +30,7 @@ DELETE FROM seen WHERE table_id = ?;
 
 -- name: unseen
 -- In the order in which the records were first met.
-SELECT r.key FROM records r NOT INDEXED
+SELECT r.key FROM records r
 WHERE r.table_id = ?
     AND (r.fingerprint IS NOT NULL OR r.item_id IS NOT NULL)
     AND NOT EXISTS (SELECT 1 FROM seen s WHERE s.table_id = r.table_id AND s.record_id = r.id)

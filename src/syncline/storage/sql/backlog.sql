@@ -7,10 +7,6 @@ FROM workflows w
 JOIN grants g ON g.workflow_id = w.id
 WHERE w.name = ? AND w.generation = ? AND g.epoch = ? AND g.owner = ?;
 
--- name: now
--- The one clock of this storage, in microseconds; SQLite's own has milliseconds.
-SELECT CAST(ROUND((julianday('now') - 2440587.5) * 86400000.0) AS INTEGER) * 1000;
-
 -- name: workflow_id
 SELECT id FROM workflows WHERE name = ?;
 
@@ -135,8 +131,8 @@ SELECT MIN(due) FROM delayed WHERE table_id = ?;
 SELECT i.id, r.key, i.seq, i.op, i.first, i.refresh, i.ambiguous, i.attempts, i.crashes, i.queued_at, i.checksum,
     i.payload
 FROM ready q
-CROSS JOIN items i ON i.id = q.id
-CROSS JOIN records r ON r.id = i.record_id
+JOIN items i ON i.id = q.id
+JOIN records r ON r.id = i.record_id
 WHERE q.table_id = ? AND q.lane = ? AND q.suspect = ? AND q.id > ?
 ORDER BY q.id LIMIT ?;
 
@@ -148,7 +144,7 @@ SELECT suspect FROM leases WHERE epoch = ? LIMIT 1;
 INSERT INTO leases (epoch, id, record_id, table_id, op, lane, suspect)
 SELECT ?, q.id, i.record_id, q.table_id, i.op, q.lane, q.suspect
 FROM ready q
-CROSS JOIN items i ON i.id = q.id
+JOIN items i ON i.id = q.id
 WHERE q.table_id = ? AND q.lane = ? AND q.suspect = ? AND q.id BETWEEN ? AND ?;
 
 -- name: leave_ready
@@ -159,8 +155,9 @@ DELETE FROM ready WHERE table_id = ? AND lane = ? AND suspect = ? AND id BETWEEN
 SELECT l.id, l.record_id, l.table_id, l.op, l.lane, r.fingerprint IS NOT NULL,
     EXISTS (SELECT 1 FROM waiting w WHERE w.item_id = l.id)
 FROM leases l
-CROSS JOIN records r ON r.id = l.record_id
-WHERE l.epoch = ? AND l.id BETWEEN ? AND ?;
+JOIN records r ON r.id = l.record_id
+WHERE l.epoch = ? AND l.id BETWEEN ? AND ?
+ORDER BY l.id;
 
 -- name: mark_sending
 UPDATE leases SET sending = 1 WHERE epoch = ? AND id IN (?*);
@@ -229,7 +226,10 @@ UPDATE items SET ambiguous = 1 WHERE id IN (SELECT id FROM leases WHERE epoch = 
 -- name: return_leased
 -- The first parameter is how many crashes make a suspect.
 INSERT INTO ready (table_id, lane, suspect, id)
-SELECT l.table_id, l.lane, i.crashes >= ?, l.id FROM leases l JOIN items i ON i.id = l.id WHERE l.epoch = ?;
+SELECT l.table_id, l.lane, CASE WHEN i.crashes >= ? THEN 1 ELSE 0 END, l.id
+FROM leases l
+JOIN items i ON i.id = l.id
+WHERE l.epoch = ?;
 
 -- name: end_leases
 DELETE FROM leases WHERE epoch = ?;

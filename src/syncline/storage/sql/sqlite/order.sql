@@ -1,0 +1,32 @@
+-- Queries in which SQLite, which does not know how many rows there are, is told where to begin: it takes the tables of a
+-- CROSS JOIN in the order in which they stand, and uses no index but the order of the rows where one is NOT INDEXED.
+
+-- name: ready_items
+SELECT i.id, r.key, i.seq, i.op, i.first, i.refresh, i.ambiguous, i.attempts, i.crashes, i.queued_at, i.checksum,
+    i.payload
+FROM ready q
+CROSS JOIN items i ON i.id = q.id
+CROSS JOIN records r ON r.id = i.record_id
+WHERE q.table_id = ? AND q.lane = ? AND q.suspect = ? AND q.id > ?
+ORDER BY q.id LIMIT ?;
+
+-- name: lease_ready
+INSERT INTO leases (epoch, id, record_id, table_id, op, lane, suspect)
+SELECT ?, q.id, i.record_id, q.table_id, i.op, q.lane, q.suspect
+FROM ready q
+CROSS JOIN items i ON i.id = q.id
+WHERE q.table_id = ? AND q.lane = ? AND q.suspect = ? AND q.id BETWEEN ? AND ?;
+
+-- name: leased_between
+SELECT l.id, l.record_id, l.table_id, l.op, l.lane, r.fingerprint IS NOT NULL,
+    EXISTS (SELECT 1 FROM waiting w WHERE w.item_id = l.id)
+FROM leases l
+CROSS JOIN records r ON r.id = l.record_id
+WHERE l.epoch = ? AND l.id BETWEEN ? AND ?;
+
+-- name: unseen
+SELECT r.key FROM records r NOT INDEXED
+WHERE r.table_id = ?
+    AND (r.fingerprint IS NOT NULL OR r.item_id IS NOT NULL)
+    AND NOT EXISTS (SELECT 1 FROM seen s WHERE s.table_id = r.table_id AND s.record_id = r.id)
+ORDER BY r.id LIMIT ?;
