@@ -13,8 +13,10 @@ from syncline.connectors.base import CampaignConnector, DynamicsConnector
 from syncline.definitions import IngressDefinition
 from syncline.errors import DefinitionError
 from syncline.instrumentation import Hook, Instrumentation
+from syncline.schemas import TableSchema
 from syncline.store import Storage
-from syncline.views import WorkflowList
+from syncline.suggestions import suggest
+from syncline.views import MappingSuggestion, WorkflowList
 from syncline.workflows.ingress import IngressWorkflow
 from syncline.workflows.settings import EngineSettings
 
@@ -62,6 +64,18 @@ class Integration:
         """Name, Backlog, Status and Actions of each workflow, as of now. Prints as a table."""
         return WorkflowList([self.ingress.view])
 
+    def suggest_mapping(self, table: str, resource: str, *, key: str = "externalId") -> MappingSuggestion:
+        """Which fields of a Dynamics table may fill which of a Campaign resource, from both sides' metadata.
+
+        It is a proposal: nothing is stored and nothing runs until you edit a definition and start. `key` is the
+        Campaign field that would hold the Dynamics primary key. Raises DefinitionError when one of the two does not
+        exist, and what the connectors raise: RetryLaterErrors when a service cannot be asked just now,
+        StopWorkflowErrors.
+        """
+        source = _described(self.dynamics.describe(table), table, "table", "Dynamics 365")
+        target = _described(self.campaign.describe(resource), resource, "resource", "Campaign")
+        return suggest(source, target, key=key)
+
     def close(self) -> None:
         """Let go of connections and files. Using the integration afterwards opens them again."""
         self.dynamics.close()
@@ -76,3 +90,9 @@ class Integration:
 
     def __repr__(self) -> str:
         return f"<Integration {self.name}: {self.dynamics.name} and {self.campaign.name}>"
+
+
+def _described(schema: TableSchema | None, name: str, path: str, where: str) -> TableSchema:
+    if schema is None:
+        raise DefinitionError(f"{where} has no {path} {name}", path=path, remedy="The connector's tables() lists them.")
+    return schema

@@ -46,11 +46,14 @@ from syncline.views import (
     FieldChange,
     Figure,
     Forecast,
+    Likeness,
+    MappingSuggestion,
     NextRead,
     Preview,
     PreviewedRecord,
     PreviewKind,
     ProgressBar,
+    SuggestedField,
     TableForecast,
     WorkflowList,
     WorkflowView,
@@ -125,6 +128,14 @@ def look_ahead(integration: Integration) -> None:
     assert_type(forecast.calls.certainty, Certainty)
     assert_type(forecast.table("contact"), TableForecast)
     assert_type(forecast.table("contact").read, NextRead)
+
+
+def suggest(integration: Integration) -> TableMapping:
+    suggestion = integration.suggest_mapping("contact", "profile", key="externalId")
+    assert_type(suggestion, MappingSuggestion)
+    assert_type(suggestion.fields, tuple[SuggestedField, ...])
+    assert_type(suggestion.fields[0].likeness, Likeness)
+    return suggestion.mapping(at_least=Likeness.SAME_NAME)
 
 
 def handle(error: SynclineError) -> str | float | None:

@@ -1,4 +1,4 @@
-"""The Workflows page, the backlog, previews and forecasts: as values, as text and as HTML; and a progress bar.
+"""What people look at, as values, as text and as HTML: workflows, backlogs, previews, forecasts, suggestions, progress.
 
 Nothing here reads a storage or knows how a workflow works: views are handed what they show.
 """
@@ -7,6 +7,7 @@ from syncline.views.backlog import BacklogView, Trend
 from syncline.views.forecast import Certainty, Figure, Forecast, NextRead, TableForecast
 from syncline.views.preview import FieldChange, Preview, PreviewedRecord, PreviewKind
 from syncline.views.progress import ProgressBar, progress_bar
+from syncline.views.suggestion import Likeness, MappingSuggestion, SuggestedField
 from syncline.views.workflow_list import WorkflowList, WorkflowView
 
 __all__ = [
@@ -15,11 +16,14 @@ __all__ = [
     "FieldChange",
     "Figure",
     "Forecast",
+    "Likeness",
+    "MappingSuggestion",
     "NextRead",
     "Preview",
     "PreviewKind",
     "PreviewedRecord",
     "ProgressBar",
+    "SuggestedField",
     "TableForecast",
     "Trend",
     "WorkflowList",
