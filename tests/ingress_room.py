@@ -6,7 +6,7 @@ The rules are written down here a second time on purpose, so that a misreading i
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from syncline import FieldMapping, FieldReplacement, IngressDefinition, Integration, Storage, TableMapping
 from syncline.connectors.campaign import CampaignStandard, OAuthServerToServer
@@ -16,6 +16,8 @@ from syncline.storage.sqlite import SQLiteStorage
 from syncline.workflows.base import CycleReport
 from syncline.workflows.cycle import CycleEnd
 from syncline.workflows.settings import EngineSettings
+
+_Kind = TypeVar("_Kind", bound=CampaignStandard)
 
 FIELDS = {
     "firstname": "firstName",
@@ -44,8 +46,13 @@ def dataverse(sandbox: Sandbox, **options: Any) -> Dataverse:
 
 
 def campaign(sandbox: Sandbox, **options: Any) -> CampaignStandard:
+    return campaign_of(CampaignStandard, sandbox, **options)
+
+
+def campaign_of(kind: type[_Kind], sandbox: Sandbox, **options: Any) -> _Kind:
+    """A connector of a kind of its own, such as one to which something happens while it is at work."""
     secret = OAuthServerToServer(sandbox.campaign_client_id, sandbox.campaign_client_secret, ims_url=sandbox.ims_url)
-    return CampaignStandard(sandbox.campaign_url, secret, allow_loopback_http=True, **options)
+    return kind(sandbox.campaign_url, secret, allow_loopback_http=True, **options)
 
 
 def join(

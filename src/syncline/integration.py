@@ -6,11 +6,12 @@ where they meet.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from syncline.clock import Clock
 from syncline.connectors.base import CampaignConnector, DynamicsConnector
 from syncline.definitions import IngressDefinition
+from syncline.erasure import Erased
 from syncline.errors import DefinitionError
 from syncline.instrumentation import Hook, Instrumentation
 from syncline.schemas import TableSchema
@@ -75,6 +76,22 @@ class Integration:
         source = _described(self.dynamics.describe(table), table, "table", "Dynamics 365")
         target = _described(self.campaign.describe(resource), resource, "resource", "Campaign")
         return suggest(source, target, key=key)
+
+    def forget(self, contact_id: str, *, opted_out: Collection[str] = (), by: str = "") -> Erased:
+        """Remove what is stored of a person from backlog, dead letters, ledger and decisions of all workflows.
+
+        - One transaction: all of it or nothing. Possible at any time, whatever runs.
+        - A change of the person that waits, or that was claimed and not sent yet, is never sent. A write that is under
+          way cannot be called back: `Erased.in_flight` says so, and the person has to be deleted there once more.
+        - What is kept is a keyed hash with the channels the person is opted out of: those of the last decisions,
+          and `opted_out`, names of Campaign's opt-out fields. Under the same id the person stays opted out.
+        - Neither system is asked or changed: delete the person there first. A contact that still exists in Dynamics
+          comes back with its next change, and one that Syncline forgot is not deleted in Campaign any more.
+
+        `by` names who asked, for the history; the person is not named there. Raises DefinitionError when `contact_id`
+        is empty or a channel is none, and what the storage raises.
+        """
+        return self.ingress.forget(contact_id, opted_out=opted_out, by=by)
 
     def close(self) -> None:
         """Let go of connections and files. Using the integration afterwards opens them again."""

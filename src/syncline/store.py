@@ -11,13 +11,14 @@ history, and samples of depth and rate; and, for all workflows, the throttle gat
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from enum import StrEnum
 
 from attrs import field, frozen
 
 from syncline.backlog import BacklogCounts, DeadReason, Entry, Grant, Item, PutReport, Settlement, SettleReport
+from syncline.erasure import Erased
 from syncline.records import ReadPosition, RecordKey
 from syncline.state_machine import WorkflowState
 
@@ -372,6 +373,37 @@ class Storage(ABC):
     @abstractmethod
     def discard_dead_letters(self, workflow: str, ids: Sequence[int], action: ActionEntry) -> int:
         """Close these open letters for good; how many that were."""
+
+    # -- erasure ------------------------------------------------------------------------------------------------
+
+    @abstractmethod
+    def forget(
+        self,
+        scope: str,
+        person: str,
+        action: ActionEntry,
+        *,
+        opted_out: Collection[str] = (),
+        cannot_read_again: Collection[str] = (),
+    ) -> Erased:
+        """Remove a person's data from every workflow whose name begins with `scope` and a slash; all or nothing.
+
+        - `person` is the id of the person's records, in whatever table. Their queued changes, dead letters of every
+          status, ledger entries and decisions go. A queued change and an open dead letter count as discarded.
+        - A leased row goes too: its lease ends, so that it is not sent if it was not marked as being sent, and whoever
+          settles it is refused. `Erased.in_flight` counts those that were marked.
+        - What is queued or dead of other records and names the person in its payload loses the payload and is read
+          again by key; in the workflows `cannot_read_again` it is removed as well.
+        - A suppression stays: a keyed hash (HMAC-SHA-256 under a random key of this store) of scope and person, with
+          the channels the person was opted out of: `opted_out`, those of the last decisions, and those of an earlier
+          suppression. See `suppressed`.
+        - What is removed is overwritten in the database's own files as far as the database can do that.
+        - `action` is noted in the history of each workflow; it must not name the person.
+        """
+
+    @abstractmethod
+    def suppressed(self, scope: str, people: Collection[str]) -> Mapping[str, frozenset[str]]:
+        """Those of these ids that were forgotten, with the channels in which they stay opted out."""
 
     # -- gates and samples --------------------------------------------------------------------------------------
 

@@ -43,12 +43,13 @@ class Session(Protocol):
 class Database(Protocol):
     """Opens transactions. Safe to use from any thread."""
 
-    def write(self, work: Callable[[Session], _Result], *, durable: bool = True) -> _Result:
+    def write(self, work: Callable[[Session], _Result], *, durable: bool = True, erase: bool = False) -> _Result:
         """Do the work in a transaction that may write and that no other writer can run beside.
 
         Commits when the work returns. Any exception in it ends the whole transaction: nothing of it happened.
         One that is not durable survives the death of the process; a failure of power may undo it, up to the next
-        durable one.
+        durable one. With `erase`, what the work deletes is overwritten in the database's files, logs included, as far
+        as the database can do that.
         """
 
     def read(self, work: Callable[[Session], _Result]) -> _Result:

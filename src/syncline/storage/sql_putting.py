@@ -16,7 +16,7 @@ from syncline.storage.columns import checksum, key_to_column
 from syncline.storage.dialect import Row
 from syncline.storage.sql_transaction import DELAYED, DELETE, READY, UPSERT, Transaction
 
-__all__ = ["cancel_queued", "find_records", "put", "put_again"]
+__all__ = ["Queued", "cancel_queued", "find_queued", "find_records", "leave", "put", "put_again"]
 
 #: By key: the record's id, its place in the queue or None, and whether the ledger knows it.
 _Found: TypeAlias = dict[bytes, tuple[int, int | None, int]]
@@ -42,7 +42,7 @@ class _Placed:
 
 
 @frozen
-class _Queued:
+class Queued:
     """What is queued for a record already."""
 
     id: int
@@ -184,7 +184,7 @@ def _place(tx: Transaction, one: _Placed, found: _Found) -> str:
     """Queue one change: `queued`, `superseded` or `skipped`."""
     record_id, item_id, known = found.get(one.key, (None, None, 0))
     if item_id is not None:
-        queued = _find_queued(tx, item_id)
+        queued = find_queued(tx, item_id)
         return _place_behind(tx, one, queued) if queued.leased else _merge(tx, one, queued)
     if one.entry.only_if_queued:
         return "skipped"
@@ -206,14 +206,15 @@ def _place(tx: Transaction, one: _Placed, found: _Found) -> str:
     return "queued"
 
 
-def _find_queued(tx: Transaction, item_id: int) -> _Queued:
+def find_queued(tx: Transaction, item_id: int) -> Queued:
+    """A row of the queue, wherever it stands."""
     row = tx.session.row("find_item", (item_id,))
     if row is None:
         raise StorageCorruptError(f"row {item_id} of the queue is missing.")
-    return _Queued(*row)
+    return Queued(*row)
 
 
-def _merge(tx: Transaction, one: _Placed, queued: _Queued) -> str:
+def _merge(tx: Transaction, one: _Placed, queued: Queued) -> str:
     """Two changes of a record that waits: it keeps its place, and only one of them stays."""
     entry, session, op = one.entry, tx.session, queued.op
     flags = (min(queued.lane, one.lane), bool(queued.first) or entry.first)
@@ -225,14 +226,14 @@ def _merge(tx: Transaction, one: _Placed, queued: _Queued) -> str:
     else:
         tx.expect(1, session.run("urge_item", (*flags, ambiguous, queued.id)))
     if queued.delayed or flags[0] != queued.lane:
-        _leave(tx, one.table_id, queued)
+        leave(tx, one.table_id, queued)
         tx.expect(1, session.run("add_ready", (one.table_id, flags[0], queued.suspect, queued.id)))
     tx.count(one.table_id, queued.op, queued.lane, queued.state, -1)
     tx.count(one.table_id, op, flags[0], READY)
     return "superseded"
 
 
-def _leave(tx: Transaction, table_id: int, queued: _Queued) -> None:
+def leave(tx: Transaction, table_id: int, queued: Queued) -> None:
     """Take a row that waits out of where it waits."""
     if queued.delayed:
         tx.expect(1, tx.session.run("remove_delayed", (table_id, queued.id)))
@@ -240,7 +241,7 @@ def _leave(tx: Transaction, table_id: int, queued: _Queued) -> None:
         tx.expect(1, tx.session.run("remove_ready", (table_id, queued.lane, queued.suspect, queued.id)))
 
 
-def _place_behind(tx: Transaction, one: _Placed, leased: _Queued) -> str:
+def _place_behind(tx: Transaction, one: _Placed, leased: Queued) -> str:
     """Queue one change behind a leased row of its record."""
     entry, session = one.entry, tx.session
     found = session.row("find_waiting", (leased.id,))
@@ -287,12 +288,12 @@ def cancel_queued(tx: Transaction, workflow_id: int, entry: Entry) -> tuple[bool
     record_id, item_id, known = find_records(tx, table_id, [key]).get(key, (None, None, 0))
     if record_id is None or item_id is None:
         return False, False
-    queued = _find_queued(tx, item_id)
+    queued = find_queued(tx, item_id)
     if queued.leased:
         return _cancel_waiting(tx, workflow_id, table_id, queued.id, entry.seq)
     if queued.seq > entry.seq:
         return False, False
-    _leave(tx, table_id, queued)
+    leave(tx, table_id, queued)
     tx.expect(1, tx.session.run("remove_item", (queued.id,)))
     if queued.ambiguous:
         # Nobody knows what the target has of this record: an empty fingerprint says that it may be there.

@@ -6,14 +6,16 @@ leasing, settling, letters, reading, workflows, counts, gates. What differs betw
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import TypeVar, final
 
 from syncline.backlog import BacklogCounts, Entry, Grant, Item, PutReport, Settlement, SettleReport
+from syncline.erasure import Erased
 from syncline.records import ReadPosition
 from syncline.storage import (
     sql_counts,
+    sql_erasure,
     sql_gates,
     sql_leasing,
     sql_letters,
@@ -51,14 +53,14 @@ class SQLStorage(Storage):
         self._names = Names()
         database.on_rollback(self._names.forget)
 
-    def _write(self, work: Callable[[Transaction], _Result], *, durable: bool = True) -> _Result:
+    def _write(self, work: Callable[[Transaction], _Result], *, durable: bool = True, erase: bool = False) -> _Result:
         def run(session: Session) -> _Result:
             tx = Transaction(session, self._names, self._time_offset)
             result = work(tx)
             tx.flush()
             return result
 
-        return self._database.write(run, durable=durable)
+        return self._database.write(run, durable=durable, erase=erase)
 
     def _read(self, work: Callable[[Transaction], _Result]) -> _Result:
         return self._database.read(lambda session: work(Transaction(session, self._names, self._time_offset)))
@@ -210,6 +212,30 @@ class SQLStorage(Storage):
             return sql_letters.discard(tx, workflow, ids)
 
         return self._write(work)
+
+    # -- erasure ------------------------------------------------------------------------------------------------
+
+    def forget(
+        self,
+        scope: str,
+        person: str,
+        action: ActionEntry,
+        *,
+        opted_out: Collection[str] = (),
+        cannot_read_again: Collection[str] = (),
+    ) -> Erased:
+        def work(tx: Transaction) -> Erased:
+            erased, workflows = sql_erasure.forget(
+                tx, scope, person, opted_out=opted_out, cannot_read_again=cannot_read_again
+            )
+            for workflow_id in workflows:
+                sql_workflows.note(tx, workflow_id, action)
+            return erased
+
+        return self._write(work, erase=True)
+
+    def suppressed(self, scope: str, people: Collection[str]) -> Mapping[str, frozenset[str]]:
+        return self._read(lambda tx: sql_erasure.suppressed(tx, scope, people))
 
     # -- gates and samples --------------------------------------------------------------------------------------
 

@@ -40,6 +40,8 @@ _CACHE_KIB: Final = 65536
 #: the log; and a log that begins anew is written over what it was, which costs the disk half of what growing costs.
 _CHECKPOINT_AFTER: Final = 20_000
 _CHECKPOINT_AFTER_COMMITS: Final = 500
+#: Overwrites what is deleted where that costs nothing: on pages that stay in use.
+_SECURE_DELETE: Final = "PRAGMA secure_delete = FAST"
 #: Lists of values are cut into these sizes, so that few statements are prepared and all of them stay prepared.
 _LIST_SIZES: Final = (512, 64, 8, 1)
 #: Connections that belong to a parent process: closing them here could remove what the parent still uses.
@@ -129,14 +131,14 @@ class SQLiteDatabase:
 
     # -- transactions -------------------------------------------------------------------------------------------
 
-    def write(self, work: Callable[[_Session], _Result], *, durable: bool = True) -> _Result:
+    def write(self, work: Callable[[_Session], _Result], *, durable: bool = True, erase: bool = False) -> _Result:
         """See `Database.write`."""
         self._check_process()
         with self._mutex:
             self._lock()
             try:
                 connection = self._ready(durable=durable)
-                result = self._transact(connection, "begin_writing", work)
+                result = self._erase(connection, work) if erase else self._transact(connection, "begin_writing", work)
                 self._checkpoint_when_due(connection)
             finally:
                 self._unlock()
@@ -194,6 +196,18 @@ class SQLiteDatabase:
                 # What failed here may fail again in worse ways; a new connection looks at the file anew.
                 self._drop(connection)
             raise translated from error
+        return result
+
+    def _erase(self, connection: sqlite3.Connection, work: Callable[[_Session], _Result]) -> _Result:
+        """A transaction whose deletions leave nothing on the pages they free, nor in the write-ahead log."""
+        connection.execute("PRAGMA secure_delete = ON")
+        try:
+            result = self._transact(connection, "begin_writing", work)
+        finally:
+            if self._file is None or self._connection is connection:
+                connection.execute(_SECURE_DELETE)
+        if self._file is not None:
+            self._checkpoint(connection, "TRUNCATE")
         return result
 
     def _roll_back(self, connection: sqlite3.Connection) -> None:
@@ -339,10 +353,10 @@ class SQLiteDatabase:
             f"cache_size = -{_CACHE_KIB}",
             "mmap_size = 0",
             "temp_store = MEMORY",
-            "secure_delete = FAST",
             "trusted_schema = OFF",
         ):
             connection.execute(f"PRAGMA {pragma}")
+        connection.execute(_SECURE_DELETE)
         if self._max_pages is not None:
             connection.execute(f"PRAGMA max_page_count = {self._max_pages}")
 

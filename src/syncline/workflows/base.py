@@ -7,7 +7,7 @@ What lives here: `Workflow`, the report of a cycle, and the state steps around a
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from datetime import datetime
 from typing import ClassVar, Generic, TypeVar, cast
 
@@ -19,6 +19,7 @@ from syncline.connectors.base import Gate
 from syncline.definition_changes import DefinitionChanges, difference, validate_edit
 from syncline.definition_json import definition_from_json, definition_hash, definition_to_json
 from syncline.definitions import Definition
+from syncline.erasure import Erased
 from syncline.errors import (
     CheckFailedError,
     LeaseLostError,
@@ -42,6 +43,7 @@ from syncline.state_machine import Action, WorkflowEvent, WorkflowState, availab
 from syncline.store import ActionEntry, StateChange, Storage, WorkflowError, WorkflowRow
 from syncline.views.backlog import BacklogView
 from syncline.views.workflow_list import WorkflowView
+from syncline.workflows import forgetting
 from syncline.workflows.checks import CheckReport
 from syncline.workflows.concurrency import ConcurrencyLimit
 from syncline.workflows.cycle import Budget, Cycle, CycleEnd
@@ -279,6 +281,10 @@ class Workflow(ABC, Generic[D]):
         row = self._storage.want_stop(self.id, self._action("stop", by))
         if row.stopping and row.owner is None:
             self._settle_stop()
+
+    def forget(self, contact_id: str, *, opted_out: Collection[str] = (), by: str = "") -> Erased:
+        """See `Integration.forget`: the other workflows of the integration forget the person as well."""
+        return forgetting.forget(self._storage, self.id.rpartition("/")[0], contact_id, opted_out=opted_out, by=by)
 
     # -- working -------------------------------------------------------------------------------------------------------
 

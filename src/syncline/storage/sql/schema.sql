@@ -210,3 +210,12 @@ CREATE TABLE samples (
     written INTEGER NOT NULL,
     PRIMARY KEY (workflow_id, at)
 ) WITHOUT ROWID;
+
+-- name: create_suppressions
+-- People who were forgotten. `hash` is an HMAC under the key `suppressions` of `meta`; `channels` has names and commas.
+CREATE TABLE suppressions (
+    hash BLOB PRIMARY KEY,
+    scope TEXT NOT NULL,
+    channels TEXT NOT NULL,
+    at INTEGER NOT NULL
+) WITHOUT ROWID;
