@@ -11,6 +11,7 @@ turns, and within a table the oldest row leaves first. Every number shown is kep
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from enum import IntEnum, StrEnum
@@ -67,6 +68,8 @@ class ItemState(StrEnum):
     #: Waits until a time, after a failure that may pass.
     DELAYED = "delayed"
     LEASED = "leased"
+    #: A deletion that waits until it is let go or confirmed; see `syncline.holds`.
+    HELD = "held"
 
 
 @frozen(kw_only=True)
@@ -135,6 +138,8 @@ class Item:
     #: How often a process died while this row was marked as being sent.
     crashes: int
     queued_at: datetime
+    #: It was held as a deletion and may go now.
+    confirmed: bool = False
 
 
 class Settling(StrEnum):
@@ -150,6 +155,8 @@ class Settling(StrEnum):
     RETRY = "retry"
     #: Back into the queue at once, as if it had not been claimed; nothing was sent.
     RELEASED = "released"
+    #: Back into the queue as a deletion that nobody leases until it is let go or confirmed; nothing was sent.
+    HELD = "held"
 
 
 class DeadReason(StrEnum):
@@ -236,8 +243,22 @@ class BacklogCounts:
 
     @property
     def size(self) -> int:
-        """Changes that were read and queued and wait to be written, leased ones included."""
+        """Changes that were read and queued and wait to be written, leased and held ones included."""
         return sum(self.groups.values())
+
+    @property
+    def held(self) -> Counter[str]:
+        """Deletions that are held, by table; tables without any are missing."""
+        found: Counter[str] = Counter()
+        for group, number in self.groups.items():
+            if group.state is ItemState.HELD and number:
+                found[group.table] += number
+        return found
+
+    @property
+    def moving(self) -> int:
+        """What will be written without anybody's word: all that is queued but what is held."""
+        return self.size - self.held.total()
 
 
 class Backlog(Protocol):
@@ -256,6 +277,7 @@ class Backlog(Protocol):
           `ambiguous` stays.
         - A key that is leased: the change waits behind it under the same conditions and is never merged into what is
           being sent.
+        - A key that is held leaves the hold with the newer change, ready; an older one leaves it held.
         """
 
     def lease(self, grant: Grant, limit: int) -> Sequence[Item]:
@@ -279,8 +301,8 @@ class Backlog(Protocol):
 
         - Only rows that are still leased under this grant's epoch change; others are counted as refused.
         - A row with a newer change behind it stays, ready, with that change; what was settled is counted all the
-          same (RETRY and RELEASED then count as superseded). `ambiguous` and `first` are kept where the attempt was
-          not WRITTEN.
+          same (RETRY, RELEASED and HELD then count as superseded). `ambiguous` and `first` are kept where the attempt
+          was not WRITTEN.
         - The ledger and the dead letters change in the same transaction. WRITTEN resolves the key's dead letters.
         - DEAD after an attempt that may have been applied leaves an empty fingerprint in the ledger: the target may
           have the record, and nobody knows with which values.

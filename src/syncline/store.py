@@ -19,6 +19,7 @@ from attrs import field, frozen
 
 from syncline.backlog import BacklogCounts, DeadReason, Entry, Grant, Item, PutReport, Settlement, SettleReport
 from syncline.erasure import Erased
+from syncline.holds import Hold, Judgement
 from syncline.records import ReadPosition, RecordKey
 from syncline.state_machine import WorkflowState
 
@@ -350,6 +351,45 @@ class Storage(ABC):
     @abstractmethod
     def ledger_size(self, workflow: str, table: str) -> int:
         """How many records of the table the target is known to have."""
+
+    # -- held deletions: see syncline.holds ---------------------------------------------------------------------
+
+    @abstractmethod
+    def holds(self, workflow: str) -> Mapping[str, Hold]:
+        """What is held, table by table; tables of which nothing is and was held are missing."""
+
+    @abstractmethod
+    def held_records(self, workflow: str, table: str, limit: int) -> Sequence[str]:
+        """Ids of the records whose deletion is held, those that were queued first to begin with."""
+
+    @abstractmethod
+    def judge_held(self, grant: Grant, table: str, *, most: int, window: timedelta) -> Judgement:
+        """Let what is held of a table go if that is not too much; else keep it until somebody has a word.
+
+        - Nothing held: nothing is asked any more.
+        - Asked before: all stays held, however few they have become.
+        - No more than `most`, together with what was let go like this in the last `window`: all become ready,
+          `confirmed`, and count as let go. A window begins with the first deletion after the one before ended.
+        - Else all stays held, and the table is asked about from now on, which the history notes.
+        """
+
+    @abstractmethod
+    def unhold(self, grant: Grant) -> int:
+        """Make ready again, not confirmed and in the bulk lane, what was held under an earlier generation; how many.
+
+        The rules may have changed. What was asked about is still asked about when it comes to be held again.
+        """
+
+    @abstractmethod
+    def confirm_held(self, workflow: str, table: str, action: ActionEntry) -> int:
+        """Make all that is held of a table ready, `confirmed`; how many. They do not count as let go."""
+
+    @abstractmethod
+    def discard_held(self, workflow: str, table: str, action: ActionEntry) -> int:
+        """Take all that is held of a table out of the queue; how many, which count as discarded.
+
+        The ledger goes on knowing the records; of one that may have been written meanwhile, with unknown values.
+        """
 
     # -- dead letters -------------------------------------------------------------------------------------------
 

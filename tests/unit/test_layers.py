@@ -36,7 +36,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
         "retries",
     ),
     # The views are handed what they show and import nothing of the workflows; so a workflow may hand out its own.
-    ("backlog", "erasure", "store", "instrumentation", "connectors.base", "views", "suggestions"),
+    ("backlog", "erasure", "holds", "store", "instrumentation", "connectors.base", "views", "suggestions"),
     ("storage", "connectors", "workflows"),
     ("integration", "runner", "testing"),
 )

@@ -12,7 +12,7 @@ from typing import Final, TypeAlias
 from syncline.backlog import BacklogCounts, Group, Lane, Totals
 from syncline.storage.columns import as_datetime
 from syncline.storage.dialect import Row
-from syncline.storage.sql_transaction import DELAYED, GROUPS, OPERATIONS, READY, STATES, Transaction
+from syncline.storage.sql_transaction import DELAYED, GROUPS, HELD, OPERATIONS, READY, STATES, Transaction
 
 __all__ = ["audit", "counts", "next_due"]
 
@@ -46,6 +46,7 @@ def _oldest(tx: Transaction, workflow_id: int, queued: list[Row]) -> datetime | 
     fronts += [row("oldest_ready", (table, lane, 0)) for table, lane, state in lines if state == READY]
     fronts += [row("oldest_ready", (table, lane, 1)) for table, lane, state in lines if state == READY]
     fronts += [row("oldest_delayed", (table,)) for table in {table for table, _, state in lines if state == DELAYED}]
+    fronts += [row("oldest_held", (table,)) for table in {table for table, _, state in lines if state == HELD}]
     return min((as_datetime(front[0]) for front in fronts if front is not None), default=None)
 
 
@@ -73,7 +74,7 @@ def audit(tx: Transaction, workflow: str) -> list[str]:
 def _audit_groups(tx: Transaction, workflow_id: int, kept: dict[_Line, int]) -> list[str]:
     found: Counter[_Line] = Counter()
     standing = 0
-    for query in ("audit_ready", "audit_delayed", "audit_leased", "audit_waiting"):
+    for query in ("audit_ready", "audit_delayed", "audit_leased", "audit_held", "audit_waiting"):
         for table_id, op, lane, state, number in tx.session.rows(query, (workflow_id,)):
             found[table_id, op, lane, state] += number
             standing += number if query != "audit_waiting" else 0
@@ -86,7 +87,7 @@ def _audit_groups(tx: Transaction, workflow_id: int, kept: dict[_Line, int]) -> 
     ]
     rows = _number(tx, "audit_items", workflow_id)
     if rows != standing:
-        differences.append(f"{rows} rows are queued, but {standing} are ready, delayed or leased.")
+        differences.append(f"{rows} rows are queued, but {standing} are ready, delayed, leased or held.")
     strays = _number(tx, "audit_records")
     if strays:
         differences.append(f"{strays} records name a row of the queue that is not theirs.")

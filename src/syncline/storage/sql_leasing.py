@@ -156,6 +156,9 @@ def _as_items(table: str, lane: Lane, rows: Sequence[Row]) -> list[Item]:
             attempts=attempts + 1,
             crashes=crashes,
             queued_at=moments[queued_at],
+            confirmed=confirmed == 1,
         )
-        for item_id, key, seq, _, first, refresh, ambiguous, attempts, crashes, queued_at, expected, payload in rows
-    ]
+        for (
+            item_id, key, seq, _, first, refresh, ambiguous, attempts, crashes, queued_at, expected, payload, confirmed
+        ) in rows
+    ]  # fmt: skip

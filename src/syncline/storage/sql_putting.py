@@ -14,7 +14,7 @@ from syncline.backlog import SUSPECT_AFTER, Entry, PutReport
 from syncline.errors import StorageCorruptError
 from syncline.storage.columns import checksum, key_to_column
 from syncline.storage.dialect import Row
-from syncline.storage.sql_transaction import DELAYED, DELETE, READY, UPSERT, Transaction
+from syncline.storage.sql_transaction import DELAYED, DELETE, HELD, READY, UPSERT, Transaction
 
 __all__ = ["Queued", "cancel_queued", "find_queued", "find_records", "leave", "put", "put_again"]
 
@@ -54,9 +54,12 @@ class Queued:
     crashes: int
     leased: int
     delayed: int
+    held: int
 
     @property
     def state(self) -> int:
+        if self.held:
+            return HELD
         return DELAYED if self.delayed else READY
 
     @property
@@ -225,7 +228,11 @@ def _merge(tx: Transaction, one: _Placed, queued: Queued) -> str:
         tx.expect(1, session.run("replace_item", values))
     else:
         tx.expect(1, session.run("urge_item", (*flags, ambiguous, queued.id)))
-    if queued.delayed or flags[0] != queued.lane:
+        if queued.held:
+            tx.count(one.table_id, queued.op, queued.lane, HELD, -1)
+            tx.count(one.table_id, queued.op, flags[0], HELD)
+            return "superseded"
+    if queued.delayed or queued.held or flags[0] != queued.lane:
         leave(tx, one.table_id, queued)
         tx.expect(1, session.run("add_ready", (one.table_id, flags[0], queued.suspect, queued.id)))
     tx.count(one.table_id, queued.op, queued.lane, queued.state, -1)
@@ -235,7 +242,9 @@ def _merge(tx: Transaction, one: _Placed, queued: Queued) -> str:
 
 def leave(tx: Transaction, table_id: int, queued: Queued) -> None:
     """Take a row that waits out of where it waits."""
-    if queued.delayed:
+    if queued.held:
+        tx.expect(1, tx.session.run("remove_held", (table_id, queued.id)))
+    elif queued.delayed:
         tx.expect(1, tx.session.run("remove_delayed", (table_id, queued.id)))
     else:
         tx.expect(1, tx.session.run("remove_ready", (table_id, queued.lane, queued.suspect, queued.id)))

@@ -14,11 +14,11 @@ from syncline.backlog import SUSPECT_AFTER, Grant, Settlement, SettleReport, Set
 from syncline.storage import sql_letters
 from syncline.storage.columns import as_microseconds, key_to_column, read_payload
 from syncline.storage.dialect import Row
-from syncline.storage.sql_transaction import DELAYED, LEASED, READY, Held, Transaction
+from syncline.storage.sql_transaction import DELAYED, DELETE, HELD, LEASED, READY, Held, Transaction
 
 __all__ = ["return_after_crash", "return_unsettled", "settle"]
 
-_BACK_IN_QUEUE = (Settling.RETRY, Settling.RELEASED)
+_BACK_IN_QUEUE = (Settling.RETRY, Settling.RELEASED, Settling.HELD)
 _FOR_GOOD = (Settling.WRITTEN, Settling.SKIPPED)
 
 
@@ -150,7 +150,7 @@ def _settle_one(tx: Transaction, held: Held, settlement: Settlement) -> bool:
     follower = _follow(tx, held, leased, settlement.settling, ambiguous=settlement.ambiguous)
     if settlement.settling in _BACK_IN_QUEUE:
         if follower is None:
-            _give_back(tx, leased, settlement)
+            _give_back(tx, held, leased, settlement)
         else:
             tx.expect(1, tx.session.run("leave_queue", (follower, leased.record_id)))
         return True
@@ -193,13 +193,18 @@ def _set_aside(tx: Transaction, held: Held, leased: _Leased, settlement: Settlem
     )
 
 
-def _give_back(tx: Transaction, leased: _Leased, settlement: Settlement) -> None:
+def _give_back(tx: Transaction, held: Held, leased: _Leased, settlement: Settlement) -> None:
     """Back into the queue, at the place it had."""
     retry = settlement.settling is Settling.RETRY
     attempts = leased.attempts + (retry and settlement.counts)
     refresh = leased.refresh or (retry and settlement.refresh)
     ambiguous = leased.ambiguous or (retry and settlement.ambiguous)
     tx.expect(1, tx.session.run("return_item", (attempts, refresh, ambiguous, leased.id)))
+    if settlement.settling is Settling.HELD:
+        tx.expect(1, tx.session.run("hold_item", (leased.id,)))
+        tx.expect(1, tx.session.run("add_held", (leased.table_id, leased.id, held.grant.generation)))
+        tx.count(leased.table_id, DELETE, leased.lane, HELD)
+        return
     due = as_microseconds(settlement.retry_at) if retry and settlement.retry_at is not None else 0
     if due > tx.now:
         tx.session.run("add_delayed", (leased.table_id, leased.id, due))

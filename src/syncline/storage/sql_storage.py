@@ -12,11 +12,13 @@ from typing import TypeVar, final
 
 from syncline.backlog import BacklogCounts, Entry, Grant, Item, PutReport, Settlement, SettleReport
 from syncline.erasure import Erased
+from syncline.holds import Hold, Judgement
 from syncline.records import ReadPosition
 from syncline.storage import (
     sql_counts,
     sql_erasure,
     sql_gates,
+    sql_holding,
     sql_leasing,
     sql_letters,
     sql_putting,
@@ -180,6 +182,26 @@ class SQLStorage(Storage):
 
     def ledger_size(self, workflow: str, table: str) -> int:
         return self._read(lambda tx: sql_reading.ledger_size(tx, workflow, table))
+
+    # -- held deletions -----------------------------------------------------------------------------------------
+
+    def holds(self, workflow: str) -> Mapping[str, Hold]:
+        return self._read(lambda tx: sql_holding.holds(tx, workflow))
+
+    def held_records(self, workflow: str, table: str, limit: int) -> Sequence[str]:
+        return self._read(lambda tx: sql_holding.held_records(tx, workflow, table, limit))
+
+    def judge_held(self, grant: Grant, table: str, *, most: int, window: timedelta) -> Judgement:
+        return self._write(lambda tx: sql_holding.judge_held(tx, tx.hold(grant), table, most=most, window=window))
+
+    def unhold(self, grant: Grant) -> int:
+        return self._write(lambda tx: sql_holding.unhold(tx, tx.hold(grant)))
+
+    def confirm_held(self, workflow: str, table: str, action: ActionEntry) -> int:
+        return self._write(lambda tx: sql_holding.confirm_held(tx, workflow, table, action))
+
+    def discard_held(self, workflow: str, table: str, action: ActionEntry) -> int:
+        return self._write(lambda tx: sql_holding.discard_held(tx, workflow, table, action))
 
     # -- dead letters -------------------------------------------------------------------------------------------
 

@@ -21,6 +21,7 @@ __all__ = [
     "DELAYED",
     "DELETE",
     "GROUPS",
+    "HELD",
     "LEASED",
     "OPERATIONS",
     "READY",
@@ -34,8 +35,8 @@ __all__ = [
 #: What the column `op` means, and the third part of a group of counted changes.
 OPERATIONS: Final = (Operation.UPSERT, Operation.DELETE)
 UPSERT, DELETE = range(2)
-STATES: Final = (ItemState.READY, ItemState.DELAYED, ItemState.LEASED)
-READY, DELAYED, LEASED = range(3)
+STATES: Final = (ItemState.READY, ItemState.DELAYED, ItemState.LEASED, ItemState.HELD)
+READY, DELAYED, LEASED, HELD = range(4)
 
 _NAMES_OF_GROUPS: Final[Mapping[tuple[int, int, int], str]] = MappingProxyType(
     {

@@ -4,7 +4,7 @@
 -- What makes it fast is that a page is written in full for the smallest change in it. Only one index has its entries in
 -- the order of random ids, `records_key`, and a record enters it once for all its life; all else is in the order of
 -- arrival. And a row of the queue with its payload is written once and deleted once: where it stands is in `ready`,
--- `delayed` or `leases`, in exactly one of them, and only these small rows move.
+-- `delayed`, `held` or `leases`, in exactly one of them, and only these small rows move.
 
 -- name: create_meta
 -- What this file is. `store` is a UUID given at creation: another file under the same name is another store.
@@ -61,6 +61,11 @@ CREATE TABLE tables (
     position TEXT,
     -- The generation at which a replay was asked for; NULL when none is.
     replay INTEGER,
+    -- Held deletions are too many and wait for somebody's word.
+    asked INTEGER NOT NULL DEFAULT 0,
+    -- Held deletions that went unasked, and since when they are counted.
+    let_go INTEGER NOT NULL DEFAULT 0,
+    let_go_from INTEGER,
     UNIQUE (workflow_id, name)
 );
 
@@ -93,6 +98,8 @@ CREATE TABLE items (
     ambiguous INTEGER NOT NULL,
     attempts INTEGER NOT NULL DEFAULT 0,
     crashes INTEGER NOT NULL DEFAULT 0,
+    -- It was held as a deletion and may go now.
+    confirmed INTEGER NOT NULL DEFAULT 0,
     queued_at INTEGER NOT NULL,
     checksum INTEGER,
     payload BLOB
@@ -119,6 +126,15 @@ CREATE TABLE delayed (
 
 -- name: create_delayed_due
 CREATE INDEX delayed_due ON delayed (table_id, due);
+
+-- name: create_held
+-- Deletions that nobody leases until they are let go or confirmed, with the generation that held them.
+CREATE TABLE held (
+    table_id INTEGER NOT NULL,
+    id INTEGER NOT NULL REFERENCES items (id),
+    generation INTEGER NOT NULL,
+    PRIMARY KEY (table_id, id)
+) WITHOUT ROWID;
 
 -- name: create_leases
 -- What is claimed, by the epoch of the grant it is claimed under. sending: it may have reached the target.

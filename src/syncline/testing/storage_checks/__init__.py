@@ -14,7 +14,17 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final, TypeAlias
 
-from syncline.testing.storage_checks import erasure, grants, leasing, letters, putting, reading, settling, workflows
+from syncline.testing.storage_checks import (
+    erasure,
+    grants,
+    holding,
+    leasing,
+    letters,
+    putting,
+    reading,
+    settling,
+    workflows,
+)
 from syncline.testing.storage_checks.subject import Subject
 
 __all__ = ["STORAGE_CHECKS", "Check", "Subject"]
@@ -24,7 +34,7 @@ Check: TypeAlias = Callable[[Subject], None]
 #: Every check, in the order of the contract.
 STORAGE_CHECKS: Final[tuple[Check, ...]] = tuple(
     check
-    for room in (workflows, grants, putting, leasing, settling, reading, letters, erasure)
+    for room in (workflows, grants, putting, leasing, settling, holding, reading, letters, erasure)
     for name, check in vars(room).items()
     if callable(check) and name.startswith("check_")
 )

@@ -104,7 +104,7 @@ def check_what_waits_behind_survives_every_end(subject: Subject) -> None:
         kept = settling is not Settling.WRITTEN
         assert (newer.seq, newer.payload, newer.attempts) == (2, b"2", 1)
         assert (newer.first, newer.ambiguous) == (kept, kept)
-        back = settling in (Settling.RETRY, Settling.RELEASED)
+        back = settling in (Settling.RETRY, Settling.RELEASED, Settling.HELD)
         assert newer.lane is (Lane.CONSENT if back else Lane.LIVE)
         after = storage.counts(WORKFLOW).totals
         assert after.superseded - before.superseded == back

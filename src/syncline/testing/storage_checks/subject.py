@@ -15,7 +15,7 @@ from attrs import define, field
 
 from syncline.backlog import Entry, Grant, Item, ItemState, Lane, Settlement, Settling
 from syncline.records import ReadPosition, ReadStage, RecordKey
-from syncline.store import ActionEntry, Owner, Storage
+from syncline.store import ActionEntry, Owner, StateChange, Storage
 
 __all__ = ["ACTION", "NOON", "WORKFLOW", "Subject", "entry", "key", "owner", "position", "settlements"]
 
@@ -93,6 +93,17 @@ class Subject:
         grant = self.storage.acquire(workflow, owner(), _TTL)
         assert grant is not None
         return grant
+
+    def restart(self, workflow: str = WORKFLOW) -> None:
+        """Somebody starts the workflow anew: its generation grows."""
+        row = self.storage.workflow(workflow)
+        change = StateChange(
+            expected_state=row.state,
+            expected_generation=row.generation,
+            state=row.state,
+            generation=row.generation + 1,
+        )
+        assert self.storage.change_state(workflow, change)
 
     def takeover(self, workflow: str = WORKFLOW) -> Grant:
         """The owner before vanished, its time ran out and another one follows."""
