@@ -24,6 +24,8 @@ nox.options.sessions = ["lint", "typing", "tests", "minimums", "docs", "examples
 PROJECT = nox.project.load_toml("pyproject.toml")
 VERSIONS = nox.project.python_versions(PROJECT)
 EVERYTHING = ".[certificate,sandbox]"
+#: No test needs another one, nor a machine to itself.
+SIDE_BY_SIDE = ("-n", "auto", "--maxprocesses", "4", "--dist", "worksteal")
 
 
 def _home_of(interpreter: str, version: str) -> str | None:
@@ -80,7 +82,7 @@ def quickstart(session: nox.Session) -> None:
 def tests(session: nox.Session) -> None:
     """Every test, on every Python that pyproject.toml names. `nox -s tests -- tests/unit -k words` narrows it."""
     session.install("-e", EVERYTHING, *_group("tests", "clients"))
-    session.run("pytest", *_wanted(session, "tests"))
+    session.run("pytest", *SIDE_BY_SIDE, *_wanted(session, "tests"))
 
 
 @nox.session(python=VERSIONS[0])
@@ -88,7 +90,7 @@ def minimums(session: nox.Session) -> None:
     """The oldest versions of the core's dependencies that pyproject.toml admits, under the oldest Python."""
     floors = [re.sub(r">=", "==", asked) for asked in PROJECT["project"]["dependencies"]]
     session.install("-e", EVERYTHING, *floors, *_group("tests"))
-    session.run("pytest", *_wanted(session, "tests/unit"), "tests/contract")
+    session.run("pytest", *SIDE_BY_SIDE, *_wanted(session, "tests/unit"), "tests/contract")
 
 
 @nox.session
@@ -138,7 +140,7 @@ def build(session: nox.Session) -> None:
         (shutil.copytree if Path(name).is_dir() else shutil.copy)(name, _cleared(away / name))
     session.chdir(away)
     session.run("python", "-c", "import syncline; assert 'site-packages' in syncline.__file__, syncline.__file__")
-    session.run("pytest", "-o", "pythonpath=.", "tests/unit", "tests/contract")
+    session.run("pytest", *SIDE_BY_SIDE, "-o", "pythonpath=.", "tests/unit", "tests/contract")
 
 
 def _cleared(path: Path) -> Path:
