@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
+import attrs
 from hypothesis import strategies as st
 
 from syncline.definitions import (
@@ -19,6 +20,8 @@ from syncline.definitions import (
     Filter,
     Guardrails,
     IngressDefinition,
+    Link,
+    LinkBy,
     Match,
     OptOutDefinition,
     OptOutDirection,
@@ -130,8 +133,16 @@ def table_mappings(draw: st.DrawFn, name: str = "account", resource: str = "cusA
 def ingress_definitions(draw: st.DrawFn) -> IngressDefinition:
     """Any ingress definition."""
     names = draw(st.lists(st.sampled_from(["contact", "account", "incident"]), max_size=3, unique=True))
+    mappings = [draw(table_mappings(name, f"cus{name}")) for name in names]
+    for place, one in enumerate(mappings):
+        linked = draw(st.lists(st.sampled_from(names[: place + 1]), max_size=2, unique=True))
+        links = [
+            Link(source="parent", target=f"cusParent{table}", table=table, by=draw(st.sampled_from(LinkBy)))
+            for table in linked
+        ]
+        mappings[place] = attrs.evolve(one, links=links)
     return IngressDefinition(
-        mappings=tuple(draw(table_mappings(name, f"cus{name}")) for name in names),
+        mappings=mappings,
         time_zone=draw(st.sampled_from(["UTC", "Europe/Paris", "America/Sao_Paulo"])),
         label_language=draw(st.sampled_from([1033, 1036])),
         max_lengths=draw(st.dictionaries(NAMES.map(lambda one: f"profile.{one}"), st.integers(1, 255), max_size=2)),

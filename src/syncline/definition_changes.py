@@ -37,6 +37,7 @@ class Subject(StrEnum):
 
     MAPPING = "mapping"
     FIELD = "field"
+    LINK = "link"
     CONSTANT = "constant"
     REPLACEMENT = "replacement"
     FILTER = "filter"
@@ -259,6 +260,9 @@ def _mapping(old: TableMapping, new: TableMapping, path: str) -> Iterator[Defini
         yield attrs.evolve(_setting(where, name, before, after, table=table), allowed=False)
     for where, what, was, now in _pairs(old.fields, new.fields, lambda one: one.target, f"{path}.fields"):
         yield _part(where, what, Subject.FIELD, table, was, now, replay=_field_shows(was, now))
+    for where, what, link_was, link_now in _pairs(old.links, new.links, lambda one: one.target, f"{path}.links"):
+        # Removing a link leaves what was written, as with a field.
+        yield _part(where, what, Subject.LINK, table, link_was, link_now, replay=link_now is not None)
     for where, what, name, value, other in _entries(old.constants, new.constants, f"{path}.constants"):
         # Constants are written on create only: a replay would not bring them to existing records.
         yield DefinitionChange(

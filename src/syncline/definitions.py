@@ -30,7 +30,17 @@ from syncline.definition_checks import (
     refuse_twice,
 )
 from syncline.errors import DefinitionError
-from syncline.table_mapping import Comparison, FieldMapping, FieldReplacement, Filter, Match, TableMapping
+from syncline.linked_tables import LinkedTables
+from syncline.table_mapping import (
+    Comparison,
+    FieldMapping,
+    FieldReplacement,
+    Filter,
+    Link,
+    LinkBy,
+    Match,
+    TableMapping,
+)
 
 __all__ = [
     "ActivityTable",
@@ -43,6 +53,8 @@ __all__ = [
     "Filter",
     "Guardrails",
     "IngressDefinition",
+    "Link",
+    "LinkBy",
     "Match",
     "OptOutDefinition",
     "OptOutDirection",
@@ -136,6 +148,37 @@ class IngressDefinition:
         refuse_twice(resources, "{name} is filled already")
         if not isinstance(self.guardrails, Guardrails):
             raise DefinitionError("Guardrails are needed here", path="guardrails")
+        self._check_links()
+
+    def _check_links(self) -> None:
+        most = self.guardrails.linked_columns
+        for index, one in enumerate(self.mappings):
+            for place, link in enumerate(one.links):
+                if link.table not in self.tables:
+                    raise DefinitionError(
+                        f"{link.table} is not mapped, so nothing can be linked to it",
+                        path=f"mappings[{index}].links[{place}].table",
+                        remedy=f"Map {link.table} too, or map {link.source} as a plain field.",
+                    )
+            if len(one.links) > most:
+                raise DefinitionError(
+                    f"{one.table} has {len(one.links)} links, at most {most} are allowed",
+                    path=f"mappings[{index}].links",
+                    remedy="Link fewer columns, or raise the guardrail linked_columns.",
+                )
+        deepest = self.linked_tables.deepest
+        if len(deepest) - 1 > self.guardrails.depth:
+            raise DefinitionError(
+                f"links go {len(deepest) - 1} tables deep, from {' to '.join(deepest)}; at most "
+                f"{self.guardrails.depth} are allowed",
+                path="mappings",
+                remedy="Link fewer tables one behind the other, or raise the guardrail depth.",
+            )
+
+    @property
+    def linked_tables(self) -> LinkedTables:
+        """Which table goes before which. Raises DefinitionError when tables wait for each other in a circle."""
+        return LinkedTables.of(self.mappings)
 
     @property
     def tables(self) -> tuple[str, ...]:

@@ -11,7 +11,22 @@ from enum import StrEnum
 
 from attrs import field, frozen
 
-__all__ = ["FieldSchema", "FieldType", "TableSchema"]
+__all__ = ["FieldSchema", "FieldType", "TableSchema", "lookup_of", "table_column"]
+
+_TABLE_OF = "@table"
+
+
+def table_column(lookup: str) -> str:
+    """The column to read for the logical name of the table that this lookup points to; None while it is empty.
+
+    A lookup to several tables holds an id and does not say whose.
+    """
+    return f"{lookup}{_TABLE_OF}"
+
+
+def lookup_of(column: str) -> str | None:
+    """The lookup that `table_column` made this column of, or None for any other column."""
+    return column.removesuffix(_TABLE_OF) if column.endswith(_TABLE_OF) else None
 
 
 class FieldType(StrEnum):

@@ -1,4 +1,4 @@
-"""How one Dynamics table fills one Campaign resource: fields, constants, replacements and filters.
+"""How one Dynamics table fills one Campaign resource: fields, links, constants, replacements and filters.
 
 What lives here: the frozen values and the rules that can be told without looking at either system. What filters mean
 is in `syncline.filters`; whether a field exists is for `syncline.mapping.compile_plan`. No I/O, no record values.
@@ -32,7 +32,7 @@ from syncline.definition_checks import (
 from syncline.errors import DefinitionError
 from syncline.records import Value
 
-__all__ = ["Comparison", "FieldMapping", "FieldReplacement", "Filter", "Match", "TableMapping"]
+__all__ = ["Comparison", "FieldMapping", "FieldReplacement", "Filter", "Link", "LinkBy", "Match", "TableMapping"]
 
 
 @attrs.frozen(kw_only=True)
@@ -140,6 +140,35 @@ class Filter:
         return f"{self.field} {self.comparison} {shown}"
 
 
+class LinkBy(StrEnum):
+    """How a link is written in Campaign."""
+
+    #: The id of the linked record goes into a plain column, which the resource's link is joined on.
+    COLUMN = "column"
+    #: The link field itself is given the PKey of the linked record, which is looked up by its key.
+    PKEY = "pkey"
+
+
+@attrs.frozen(kw_only=True)
+class Link:
+    """One lookup of the Dynamics table that points to a record of another mapped table, or of the same one.
+
+    The record waits in the backlog until the one it points to is in Campaign. An empty lookup empties the link.
+    """
+
+    #: Dynamics lookup, such as `parentcustomerid`. A lookup to several tables has a link for each that matters; it is
+    #: empty for records that point elsewhere.
+    source: str = attrs.field(validator=a_name)
+    #: Campaign field: a plain column, or with `LinkBy.PKEY` the link.
+    target: str = attrs.field(validator=a_name)
+    #: The Dynamics table it points to, mapped in the same definition.
+    table: str = attrs.field(validator=a_name)
+    by: LinkBy = attrs.field(default=LinkBy.COLUMN, validator=member_of(LinkBy))
+
+    def __str__(self) -> str:
+        return f"{self.source} -> {self.target} ({self.table})" + (" by PKey" if self.by is LinkBy.PKEY else "")
+
+
 class Match(StrEnum):
     """How several filters combine."""
 
@@ -160,6 +189,8 @@ class TableMapping:
     #: Campaign field that holds the Dynamics primary key. It needs an identification key in Campaign.
     key: str = attrs.field(default="externalId", validator=a_name)
     fields: tuple[FieldMapping, ...] = attrs.field(converter=as_tuple, validator=all_of(FieldMapping))
+    #: Lookups that point to records of mapped tables, which go first.
+    links: tuple[Link, ...] = attrs.field(default=(), converter=as_tuple, validator=all_of(Link))
     #: Campaign field to value, written when a record is created there and never afterwards.
     constants: Mapping[str, Value] = attrs.field(factory=dict, converter=as_dict, eq=typed, hash=False)
     replacements: tuple[FieldReplacement, ...] = attrs.field(
@@ -184,19 +215,19 @@ class TableMapping:
     def _check_targets(self) -> None:
         for name in self.constants:
             check_name(name, "constants")
-        refuse_twice(
-            ((f"fields[{index}].target", one.target) for index, one in enumerate(self.fields)),
-            "two Dynamics fields cannot fill the Campaign field {name}",
-        )
+        targets = [(f"fields[{index}].target", one.target) for index, one in enumerate(self.fields)]
+        targets += [(f"links[{index}].target", one.target) for index, one in enumerate(self.links)]
+        refuse_twice(targets, "two Dynamics fields cannot fill the Campaign field {name}")
+        lookups = ((f"links[{index}].table", f"{one.source} to {one.table}") for index, one in enumerate(self.links))
+        refuse_twice(lookups, "there is a link for {name} already")
         refuse_twice(((f"constants.{name}", name) for name in self.constants), "{name} has a constant already")
         constants = {name.lower() for name in self.constants}
-        for index, one in enumerate(self.fields):
-            path = f"fields[{index}].target"
-            if one.target.lower() == self.key.lower():
-                raise DefinitionError(f"{one.target} is the key and holds the Dynamics id", path=path)
-            if one.target.lower() in constants:
-                raise DefinitionError(f"{one.target} has a constant: a field cannot have both", path=path)
-            self._refuse_opt_out(one.target, path)
+        for path, target in targets:
+            if target.lower() == self.key.lower():
+                raise DefinitionError(f"{target} is the key and holds the Dynamics id", path=path)
+            if target.lower() in constants:
+                raise DefinitionError(f"{target} has a constant: a field cannot have both", path=path)
+            self._refuse_opt_out(target, path)
         for name, value in self.constants.items():
             self._check_constant(name, value)
         self._refuse_opt_out(self.key, "key")
@@ -231,4 +262,5 @@ class TableMapping:
                 raise DefinitionError(f"this value is replaced already, in replacements[{first}]", path=f"{path}.value")
 
     def __repr__(self) -> str:
-        return f"<TableMapping {self.table} -> {self.resource} with {len(self.fields)} fields>"
+        links = f" and {len(self.links)} links" if self.links else ""
+        return f"<TableMapping {self.table} -> {self.resource} with {len(self.fields)} fields{links}>"

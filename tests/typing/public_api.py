@@ -22,6 +22,8 @@ from syncline import (
     Filter,
     IngressDefinition,
     Integration,
+    Link,
+    LinkBy,
     MemoryStorage,
     MissingExtraError,
     OptOutDefinition,
@@ -68,13 +70,16 @@ def definitions() -> tuple[IngressDefinition, EgressDefinition, OptOutDefinition
         fields=[FieldMapping(source="firstname", target="firstName", apply_updates=False)],
         replacements=[FieldReplacement(field="gendercode", value=1, replacement="male")],
         constants={"orgUnit": "all"},
+        links=[Link(source="parentcustomerid", target="cusAccountId", table="account", by=LinkBy.COLUMN)],
     )
+    account = TableMapping(table="account", resource="cusAccount", key="accountId", fields=[])
+    assert_type(mapping.links, tuple[Link, ...])
     assert_type(mapping.fields, tuple[FieldMapping, ...])
     assert_type(mapping.filters, tuple[Filter, ...])
     opt_out = OptOutDefinition(
         direction=OptOutDirection.BIDIRECTIONAL, pairs=[OptOutPair(dynamics="donotemail", campaign="blackListEmail")]
     )
-    return IngressDefinition(mappings=[mapping]), EgressDefinition(), opt_out
+    return IngressDefinition(mappings=[mapping, account]), EgressDefinition(), opt_out
 
 
 def storages(path: str) -> list[Storage]:

@@ -27,6 +27,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
         "definition_checks",
         "definition_json",
         "definitions",
+        "linked_tables",
         "table_mapping",
         "state_machine",
         "mapping",

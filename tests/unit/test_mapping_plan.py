@@ -16,7 +16,7 @@ from syncline.definitions import (
     TableMapping,
 )
 from syncline.errors import DefinitionError
-from syncline.mapping import Link, TablePlan, compile_plan
+from syncline.mapping import TablePlan, compile_plan
 from syncline.schemas import FieldSchema, FieldType, TableSchema
 
 T = FieldType
@@ -76,11 +76,10 @@ def test_a_plan_reads_what_it_maps_filters_and_replaces() -> None:
 
 
 def test_a_lookup_can_be_named_by_either_name() -> None:
-    """By its logical name or by the name it is read by; either way it is known as a link."""
+    """By its logical name or by the name it is read by."""
     for name in ("parentcustomerid", "_parentcustomerid_value"):
         plan = compiled(fields=maps(f"{name} > cusCompany"))
         assert plan.columns == ("_parentcustomerid_value",)
-        assert plan.links == (Link(column="_parentcustomerid_value", target="cusCompany", tables=("account",)),)
 
 
 def test_plans_are_themselves() -> None:

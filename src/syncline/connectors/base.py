@@ -14,7 +14,7 @@ from typing import Protocol, final
 
 from attrs import frozen
 
-from syncline.errors import ConflictError
+from syncline.errors import ConflictError, ProtocolError
 from syncline.records import Change, Outcome, OutcomeKind, Page, ReadRequest, TargetRecord, Value, Values, Write
 from syncline.schemas import FieldSchema, TableSchema
 
@@ -131,6 +131,8 @@ class CampaignCapabilities:
 
     #: A second create of one key is refused by the target with ConflictError, so that creating first is safe.
     refuses_duplicates: bool = True
+    #: A link field can be given the PKey of a record; `link_to` says how.
+    nested_links: bool = False
 
 
 class CampaignConnector(Connector):
@@ -161,6 +163,14 @@ class CampaignConnector(Connector):
     @abstractmethod
     def delete(self, resource: TableSchema, ref: str) -> None:
         """Delete the record at `ref`; one that is gone already is no error."""
+
+    def link_to(self, resource: TableSchema, key_field: str, key: str) -> Value:
+        """What a link field is given to point to the record whose key field equals `key`; None when it is not there.
+
+        Only asked where `capabilities.nested_links` says so. Good for this run of the program only: never stored.
+        Raises as `find`.
+        """
+        raise ProtocolError(f"{self.name} cannot say how a record of {resource.name} is linked.")
 
     @abstractmethod
     def same(self, schema: FieldSchema | None, stored: Value, wanted: Value) -> bool:

@@ -1,7 +1,7 @@
 """The one rule of ingress: what a change in Dynamics means for Campaign. Pure: no I/O, no clock, no memory.
 
-What lives here: the public names of the two rooms: `plan` compiles a mapping against the schemas of both sides, and
-`decision` decides with it.
+What lives here: the public names of the rooms: `plan` compiles a mapping against the schemas of both sides, `decision`
+decides with it, and `links` knows what a record points to.
 """
 
 from __future__ import annotations
@@ -16,12 +16,14 @@ from syncline.mapping.decision import (
     WriteDecision,
     decide,
 )
-from syncline.mapping.plan import Link, TablePlan, compile_plan
+from syncline.mapping.links import LinkedTo, LinkRule
+from syncline.mapping.plan import TablePlan, compile_plan
 
 __all__ = [
     "Decision",
     "LedgerHash",
-    "Link",
+    "LinkRule",
+    "LinkedTo",
     "RefuseDecision",
     "RefuseReason",
     "SkipDecision",

@@ -19,6 +19,7 @@ from attrs import field, frozen
 
 from syncline.conversions.reading import RefuseReason, UnfitError
 from syncline.errors import ConversionError
+from syncline.mapping.links import LinkedTo
 from syncline.mapping.plan import FieldRule, TablePlan
 from syncline.records import Change, Value, Values, Write
 
@@ -52,6 +53,8 @@ class WriteDecision:
     fingerprint: bytes = field(repr=False)
     #: For the ledger instead when the record had to be created, because then every field was written.
     fingerprint_if_created: bytes = field(repr=False)
+    #: The records it points to, which have to be in Campaign first; none for a delete.
+    parents: tuple[LinkedTo, ...] = ()
 
 
 @frozen(kw_only=True)
@@ -115,6 +118,8 @@ def decide(
         if plan.passes is not None and not plan.passes(values):
             return _decide_filtered_out(change, plan, entry)
         always = [convert(values[column]) for column, convert in plan.always_steps]
+        if plan.links:
+            always += [rule.value(values) for rule in plan.links]
         once = [convert(values[column]) for column, convert in plan.once_steps]
     except (KeyError, UnfitError):
         refusal = _refusal(plan, values)
@@ -173,9 +178,17 @@ def _decide_write(
         known=entry is not None,
     )
     everything = always_half + once_half
-    if first or not once:
-        return WriteDecision(write=write, fingerprint=everything, fingerprint_if_created=everything)
-    return WriteDecision(write=write, fingerprint=always_half + known_once, fingerprint_if_created=everything)
+    return WriteDecision(
+        write=write,
+        fingerprint=everything if first or not once else always_half + known_once,
+        fingerprint_if_created=everything,
+        parents=_parents(plan, always) if plan.links else (),
+    )
+
+
+def _parents(plan: TablePlan, always: Sequence[Value]) -> tuple[LinkedTo, ...]:
+    linked = zip(plan.links, always[len(plan.always) :], strict=True)
+    return tuple(LinkedTo(rule=rule, id=str(record)) for rule, record in linked if record is not None)
 
 
 def _create_values(change: Change, plan: TablePlan, values: Values) -> Values:
@@ -205,6 +218,12 @@ def _refusal(plan: TablePlan, values: Values) -> RefuseDecision | None:
     for rule in (*plan.always, *plan.once):
         if (refusal := _refuse_field(plan, rule, values[rule.column])) is not None:
             return refusal
+    for link in plan.links:
+        try:
+            link.value(values)
+        except UnfitError as error:
+            name = link.link.source
+            return _refuse(error.reason, name, f"{plan.table}.{name} cannot become {plan.resource}.{link.link.target}")
     return None
 
 

@@ -5,7 +5,7 @@ What lives here: `TablePlan` and `compile_plan`. What a plan is used for is in `
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from datetime import UTC, tzinfo
 from hashlib import sha256
 from typing import Any
@@ -18,23 +18,12 @@ from syncline.definition_json import canonical_json
 from syncline.definitions import IngressDefinition
 from syncline.errors import DefinitionError
 from syncline.filters import RecordTest, ValueTest, record_test, value_test
+from syncline.mapping.links import LinkRule
 from syncline.records import Value, Values
-from syncline.schemas import FieldSchema, FieldType, TableSchema
-from syncline.table_mapping import FieldMapping, TableMapping
+from syncline.schemas import FieldSchema, FieldType, TableSchema, table_column
+from syncline.table_mapping import FieldMapping, Link, LinkBy, TableMapping
 
-__all__ = ["FieldRule", "FilterRule", "Link", "TablePlan", "compile_plan"]
-
-
-@frozen(kw_only=True)
-class Link:
-    """A mapped lookup: records of this table refer to records of others, which go first."""
-
-    #: Dynamics column to read the other record's id from.
-    column: str
-    #: Campaign field that holds it.
-    target: str
-    #: Dynamics tables it may refer to.
-    tables: tuple[str, ...]
+__all__ = ["FieldRule", "FilterRule", "TablePlan", "compile_plan"]
 
 
 @frozen(kw_only=True, eq=False)
@@ -66,8 +55,8 @@ class TablePlan:
     columns: tuple[str, ...]
     #: Sixteen hex digits that change with the rules: the mapping, its settings and the schemas of the fields it uses.
     rules_hash: str
-    #: The mapped lookups.
-    links: tuple[Link, ...] = ()
+    #: Lookups that point to records of mapped tables, by target. Every change writes them, behind `always`.
+    links: tuple[LinkRule, ...] = ()
     #: Rules of the fields that every change writes, by target.
     always: tuple[FieldRule, ...] = field(repr=False)
     #: Rules of the fields that only a first load or replay writes (`apply_updates` off), by target.
@@ -80,7 +69,7 @@ class TablePlan:
     #: Columns and converters of `always` and of `once`, in their order, for the one loop that has to be fast.
     always_steps: tuple[tuple[str, Converter], ...] = field(repr=False)
     once_steps: tuple[tuple[str, Converter], ...] = field(repr=False)
-    #: Their Campaign fields, in the same order.
+    #: Their Campaign fields, in the same order; the links' behind those of `always`.
     always_names: tuple[str, ...] = field(repr=False)
     once_names: tuple[str, ...] = field(repr=False)
     #: The same as text, in front of the values that a fingerprint is made of.
@@ -99,6 +88,7 @@ class TablePlan:
         """Name in the definition and column of everything that is read of a record."""
         yield from ((rule.name, rule.column) for rule in self.filters)
         yield from ((rule.mapping.source, rule.column) for rule in (*self.always, *self.once))
+        yield from ((rule.link.source, column) for rule in self.links for column in rule.columns)
 
     @property
     def resource(self) -> str:
@@ -167,20 +157,22 @@ class _Compiler:
         rules = self._fields()
         constants = self._constants()
         filters = tuple(self._filters())
+        links = tuple(sorted(self._links(), key=lambda rule: rule.link.target))
         self._raise_problems()
         rules.sort(key=lambda rule: rule.mapping.target)
         always = tuple(rule for rule in rules if rule.mapping.apply_updates)
         once = tuple(rule for rule in rules if not rule.mapping.apply_updates)
-        always_names = tuple(rule.mapping.target for rule in always)
+        always_names = (*(rule.mapping.target for rule in always), *(rule.link.target for rule in links))
         once_names = tuple(rule.mapping.target for rule in once)
         columns = {rule.column for rule in rules} | {rule.column for rule in filters}
+        columns |= {column for rule in links for column in rule.columns}
         return TablePlan(
             mapping=self.mapping,
             source=self.source,
             target=self.target,
             columns=tuple(sorted(columns - {self.source.primary_key})),
             rules_hash=self._rules_hash(),
-            links=tuple(self._links(rules)),
+            links=links,
             always=always,
             once=once,
             always_steps=tuple((rule.column, rule.convert) for rule in always),
@@ -334,11 +326,56 @@ class _Compiler:
                 continue
             yield FilterRule(name=one.field, column=source.name, test=test)
 
-    def _links(self, rules: Iterable[FieldRule]) -> Iterator[Link]:
-        for rule in rules:
-            schema = self.used[f"source {rule.mapping.source}"]
-            if schema.type is FieldType.LOOKUP:
-                yield Link(column=rule.column, target=rule.mapping.target, tables=schema.targets)
+    def _links(self) -> Iterator[LinkRule]:
+        for index, one in enumerate(self.mapping.links):
+            path = f"links[{index}]"
+            source = self._source_field(one.source, f"{path}.source")
+            target = self._target_field(one.target, f"{path}.target")
+            if source is None or target is None or not self._points_there(one, source, path):
+                continue
+            convert = self._link_converter(one, source, target, f"{path}.target")
+            if convert is None:
+                continue
+            parent = self.definition.mapping(one.table)
+            yield LinkRule(
+                link=one,
+                column=source.name,
+                table_column=table_column(source.name) if len(source.targets) > 1 else None,
+                resource=parent.resource,
+                key_field=parent.key,
+                convert=convert,
+            )
+
+    def _points_there(self, link: Link, source: FieldSchema, path: str) -> bool:
+        """Where metadata do not tell the tables a lookup points to, the definition is believed."""
+        name = f"{self.source.name}.{link.source}"
+        if source.type is not FieldType.LOOKUP:
+            self._note(f"{path}.source", f"{name} is no lookup", "Map it as a plain field.")
+        elif source.targets and link.table not in source.targets:
+            self._note(f"{path}.table", f"{name} does not point to {link.table} but to {', '.join(source.targets)}")
+        else:
+            return True
+        return False
+
+    def _link_converter(self, link: Link, source: FieldSchema, target: FieldSchema, path: str) -> Converter | None:
+        name = f"{self.target.name}.{link.target}"
+        if link.by is LinkBy.PKEY:
+            wanted = self.definition.mapping(link.table).resource
+            if target.type is not FieldType.LOOKUP:
+                self._note(path, f"{name} is no link", "Leave out `by`: a plain column takes the id itself.")
+                return None
+            if target.targets and wanted not in target.targets:
+                self._note(path, f"{name} does not link to {wanted} but to {', '.join(target.targets)}")
+                return None
+            target = FieldSchema(name=target.name, type=FieldType.GUID)
+        elif target.type is FieldType.LOOKUP:
+            self._note(path, f"{name} is a link", "Name the plain column it is joined on, or add by=LinkBy.PKEY.")
+            return None
+        try:
+            return converter(source, target, max_length=self._length(link.target))
+        except UnfitError as error:
+            self._note(path, f"{name} {error}")
+            return None
 
     def _rules_hash(self) -> str:
         rules = {

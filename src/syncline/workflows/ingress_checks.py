@@ -14,8 +14,8 @@ from syncline.connectors.base import CampaignConnector, DynamicsConnector, KeyPr
 from syncline.definition_json import definition_to_json
 from syncline.definitions import IngressDefinition
 from syncline.errors import DefinitionError, RetryLaterError, SetupError, StopWorkflowError, SynclineError
-from syncline.mapping import compile_plan
-from syncline.schemas import TableSchema
+from syncline.mapping import LinkRule, compile_plan
+from syncline.schemas import FieldType, TableSchema
 from syncline.table_mapping import TableMapping
 from syncline.workflows.checks import Check, CheckReport, CheckResult
 from syncline.workflows.snapshot import Snapshot
@@ -159,6 +159,33 @@ class _Preflight:
             self.failed(name, error.message, error.remedy or "Correct the mapping.")
             return
         self.passed(name, f"{len(mapping.fields)} fields, {len(plan.columns)} columns read")
+        for rule in plan.links:
+            self.link(mapping, rule, target)
+
+    def link(self, mapping: TableMapping, rule: LinkRule, target: TableSchema) -> None:
+        name = f"{mapping.table}: link {rule.link.source} to {rule.link.table}"
+        links = [one for one in target.fields.values() if one.type is FieldType.LOOKUP]
+        joined = [
+            one for one in links if rule.resource in one.targets or (rule.by_pkey and one.name == rule.link.target)
+        ]
+        strict = [one.name for one in joined if one.required]
+        if rule.by_pkey and not self.campaign.capabilities.nested_links:
+            self.failed(name, "this connector cannot write links by PKey", "Leave out `by` and name a plain column.")
+        elif strict:
+            self.warned(
+                name,
+                f"{mapping.resource}.{strict[0]} is a link of cardinality 1: without its {rule.resource} Campaign hides a "
+                "record, also from whoever wants to change it",
+                "Make it a link of cardinality 0 or 1 in Campaign.",
+            )
+        elif not joined and all(one.targets for one in links):
+            self.warned(
+                name,
+                f"{mapping.resource} has no link to {rule.resource}: ids are written, and nothing is joined by them",
+                f"Add a link to {rule.resource} in Campaign, joined on {rule.link.target}, and publish.",
+            )
+        else:
+            self.passed(name)
 
     def guardrails(self) -> None:
         limits = self.definition.guardrails

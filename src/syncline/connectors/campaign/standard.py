@@ -13,7 +13,7 @@ from typing import Any
 from attrs import frozen
 
 from syncline.clock import Clock, SystemClock
-from syncline.connectors.base import CampaignConnector, Gate, KeyCheck
+from syncline.connectors.base import CampaignCapabilities, CampaignConnector, Gate, KeyCheck
 from syncline.connectors.campaign.authentication import OAuthServerToServer, fetch_token
 from syncline.connectors.campaign.key_check import check_key
 from syncline.connectors.campaign.lookup import CampaignKey, KeyAddresses, collection
@@ -56,6 +56,8 @@ class CampaignStandard(CampaignConnector):
     key alone. Nothing of a PKey is kept: addresses of records live only between `find` and the write that follows.
     Thread-safe; nothing is sent before the first call. Raises `DefinitionError` for an unusable address.
     """
+
+    capabilities = CampaignCapabilities(nested_links=True)
 
     def __init__(
         self,
@@ -166,16 +168,30 @@ class CampaignStandard(CampaignConnector):
 
     def find(self, resource: TableSchema, key_field: str, key: str) -> TargetRecord | None:
         """The record whose key field is exactly `key`, or None: a filter may also find what only resembles it."""
+        found = self._one(resource, key_field, key)
+        return None if found is None else TargetRecord(ref=found[0], values=flatten(found[1]))
+
+    def link_to(self, resource: TableSchema, key_field: str, key: str) -> Value:
+        """`{"PKey": ...}` of the record, or None. Costs one request, which counts as an engine call."""
+        found = self._one(resource, key_field, key)
+        if found is None:
+            return None
+        pkey = found[1].get("PKey")
+        if not isinstance(pkey, str) or not pkey:
+            raise ProtocolError(f"Campaign gave a record of {resource.name} no PKey.")
+        return {"PKey": pkey}
+
+    def _one(self, resource: TableSchema, key_field: str, key: str) -> tuple[str, Mapping[str, Any]] | None:
         addresses = self._by_key(resource, key_field)
-        found: TargetRecord | None = None
+        found: tuple[str, Mapping[str, Any]] | None = None
         for record in self._candidates(resource, addresses, key):
             value = record.get(key_field)
             if value is None or str(value) != key:
                 continue
             ref = self._ref(resource, record, addresses, key)
             if found is None:
-                found = TargetRecord(ref=ref, values=flatten(record))
-            elif found.ref != ref:  # a page may repeat a record while others are written
+                found = ref, record
+            elif found[0] != ref:  # a page may repeat a record while others are written
                 raise RecordRefusedError(
                     f"Several records of {resource.name} have the same {key_field}.",
                     field=key_field,

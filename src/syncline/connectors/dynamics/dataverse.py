@@ -211,7 +211,7 @@ class Dataverse(DynamicsConnector):
         question = Question(table=request.table, columns=request.columns, link=request.link is not None)
         head = self._head(request.table)
         url = self._first_page(request, head) if request.link is None else self._stored(request.link)
-        prefer = f"odata.maxpagesize={self._page_size}"
+        prefer = f"odata.maxpagesize={self._page_size}{odata.preferring(request.columns)}"
         if request.link is None and request.stage is ReadStage.LOAD:
             prefer = f"odata.track-changes,{prefer}"
         content = self._get(url, question, prefer=prefer)
@@ -236,7 +236,8 @@ class Dataverse(DynamicsConnector):
         url: str | None = f"{head.entity_set}?{selected}&$filter={odata.in_list(head.primary_id, ids)}"
         question = Question(table=head.table, columns=columns)
         for _ in range(len(ids) + 1):  # each page has a row at least
-            content = self._get(url or "", question, prefer=f"odata.maxpagesize={self._page_size}")
+            prefer = f"odata.maxpagesize={self._page_size}{odata.preferring(columns)}"
+            content = self._get(url or "", question, prefer=prefer)
             rows = content.get("value") if isinstance(content, dict) else None
             if not isinstance(rows, list):
                 raise ProtocolError(f"Dynamics 365 sent something that is not a page of {head.table}.")

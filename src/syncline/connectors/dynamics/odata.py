@@ -8,13 +8,30 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
+from typing import Any, cast
 from urllib.parse import quote
 
-from syncline.errors import DefinitionError
+from syncline.errors import DefinitionError, ProtocolError
+from syncline.records import Value
+from syncline.schemas import lookup_of
 
-__all__ = ["expression", "guid", "in_list", "is_name", "moment", "one_row", "select", "text"]
+__all__ = [
+    "expression",
+    "found_in",
+    "guid",
+    "in_list",
+    "is_name",
+    "moment",
+    "one_row",
+    "preferring",
+    "select",
+    "text",
+    "value_in",
+]
+
+_TABLE = "Microsoft.Dynamics.CRM.lookuplogicalname"
 
 _GUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}")
@@ -61,8 +78,31 @@ def expression(value: str) -> str:
 
 
 def select(columns: Iterable[str]) -> str:
-    """The `$select` part of a query; Dataverse adds the primary key by itself."""
-    return f"$select={','.join(map(name, columns))}"
+    """The `$select` part of a query; Dataverse adds the primary key by itself. Annotations cannot be selected."""
+    return f"$select={','.join(name(column) for column in columns if lookup_of(column) is None)}"
+
+
+def preferring(columns: Iterable[str]) -> str:
+    """What has to be preferred, behind other preferences, for the tables that lookups point to; empty for none."""
+    return f',odata.include-annotations="{_TABLE}"' if any(map(lookup_of, columns)) else ""
+
+
+def found_in(row: Mapping[str, Any], column: str) -> bool:
+    """Whether the row was read with this column."""
+    return (lookup_of(column) or column) in row
+
+
+def value_in(row: Mapping[str, Any], column: str) -> Value:
+    """What the row has in a column. Raises ProtocolError for an id that does not say whose it is."""
+    lookup = lookup_of(column)
+    if lookup is None:
+        return cast(Value, row[column])
+    told = row.get(f"{lookup}@{_TABLE}")
+    if row.get(lookup) is None or isinstance(told, str):
+        return None if row.get(lookup) is None else cast(str, told)
+    raise ProtocolError(
+        f"Dynamics 365 did not say to which table {lookup} points.", remedy="Nothing was lost: the position stays."
+    )
 
 
 def in_list(column: str, ids: Sequence[str]) -> str:

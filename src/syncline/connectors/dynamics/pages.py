@@ -13,7 +13,7 @@ from typing import Any
 
 from attrs import Factory, define
 
-from syncline.connectors.dynamics.odata import guid
+from syncline.connectors.dynamics.odata import found_in, guid, value_in
 from syncline.connectors.http import TrustedOrigins, trusted_url
 from syncline.errors import ProtocolError
 from syncline.records import Change, Page, ReadRequest, ReadStage, RecordKey
@@ -63,7 +63,7 @@ def row_of(row: object, table: str, columns: tuple[str, ...], primary_id: str) -
     etag = row.get("@odata.etag")
     return Change(
         key=RecordKey(table=table, id=record),
-        values={column: row[column] for column in columns if column in row},
+        values={column: value_in(row, column) for column in columns if found_in(row, column)},
         etag=etag if isinstance(etag, str) else None,
     )
 
