@@ -1,0 +1,134 @@
+"""What a person can ask of ingress beyond a start and a stop: a replay, a preview, a forecast.
+
+What lives here: `IngressActions`, which the ingress workflow is made on. Each action is a few lines over a module of its
+own; what happens within a cycle is in `syncline.workflows.ingress`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from syncline.clock import Clock
+from syncline.connectors.base import CampaignConnector, DynamicsConnector, Gate
+from syncline.definitions import IngressDefinition
+from syncline.errors import ActionNotAvailableError, DefinitionError
+from syncline.instrumentation import Instrumentation, ReplayRequested
+from syncline.state_machine import WorkflowEvent, next_state
+from syncline.store import Storage
+from syncline.views.forecast import Forecast
+from syncline.views.preview import Preview
+from syncline.workflows.base import Workflow
+from syncline.workflows.forecast import forecast
+from syncline.workflows.next_start import NextStart
+from syncline.workflows.preview import preview_record, preview_table
+from syncline.workflows.settings import EngineSettings
+
+__all__ = ["IngressActions"]
+
+
+class IngressActions(Workflow[IngressDefinition]):
+    """Ingress as far as a person asks something of it."""
+
+    def __init__(
+        self,
+        *,
+        dynamics: DynamicsConnector,
+        campaign: CampaignConnector,
+        storage: Storage,
+        definition: IngressDefinition | None = None,
+        integration: str = "default",
+        clock: Clock | None = None,
+        settings: EngineSettings | None = None,
+        tell: Instrumentation | None = None,
+    ) -> None:
+        super().__init__(
+            storage,
+            definition or IngressDefinition(),
+            integration=integration,
+            clock=clock,
+            settings=settings,
+            tell=tell,
+        )
+        self._dynamics = dynamics
+        self._campaign = campaign
+
+    def replay(self, table: str, *, by: str = "") -> None:
+        """Send all records of a table again from the next start, behind everything that changes meanwhile.
+
+        Raises DefinitionError when the table is not mapped, and ActionNotAvailableError, with the numbers, when the
+        backlog or the table is as large as the guardrail `replay_records`.
+        """
+        definition = self.definition
+        definition.mapping(table)
+        row, most = self._row(), definition.guardrails.replay_records
+        records = {"in the backlog": self._storage.counts(self.id).size, f"in {table}": self._dynamics.count(table)}
+        for where, number in records.items():
+            if number is not None and number >= most:
+                raise ActionNotAvailableError(
+                    "replay",
+                    status=row.state.value,
+                    available=[action.value for action in self.available_actions],
+                    reason=f"{number:,} records {where}, the limit is {most:,}",
+                )
+        next_state(row.state, WorkflowEvent.REPLAY_REQUESTED)
+        self._storage.want_replay(self.id, table, self._action("replay", by, table))
+        self._tell(ReplayRequested(workflow=self.id, table=table))
+
+    def preview(self, *, table: str | None = None, record: str | None = None, limit: int = 100) -> Preview:
+        """What the definition as last edited would do, without writing anything anywhere.
+
+        - With `record`, the id of one Dynamics record: that record as it is now; one that does not exist counts as
+          deleted.
+        - Else the first `limit` records of the table as a full read gives them, whatever is queued. Deleted records
+          do not show there.
+        - `table` can be left out while a single table is mapped.
+
+        Each record that would be written is looked up in Campaign, which is an engine call; `look_ups` counts them.
+        What only Campaign can refuse shows when it is written.
+
+        Raises DefinitionError when the table is not mapped or the mapping does not fit, ValueError for a limit below
+        1, and what the connectors raise: RetryLaterErrors when a service cannot be asked just now, StopWorkflowErrors.
+        """
+        start = self._next_start()
+        chosen = table if table is not None else _only_table(start.definition)
+        return preview_table(start, chosen, limit) if record is None else preview_record(start, chosen, record)
+
+    def forecast(self, *, replay: Sequence[str] = (), exact: bool = False) -> Forecast:
+        """What the next start would send and cost in engine calls, without writing anything anywhere.
+
+        - `replay` names tables as if `replay()` had been asked for them.
+        - Without `exact` both systems and the storage are asked for counts only. What the ledger knows is exact;
+          updates, identical records, deletes and calls are upper bounds. Dynamics' count can be a day old.
+        - With `exact` each table is read to its end, a page at a time, and each record decided. For tables of which
+          the next start reads everything all figures are exact; where it reads only changes they are upper bounds.
+
+        `Forecast` says what the calls rest on. Costs no engine call itself. Raises DefinitionError when a table is not
+        mapped or a mapping does not fit, and what the connectors raise.
+        """
+        return forecast(self._next_start(replay), exact=exact)
+
+    def _next_start(self, replay: Sequence[str] = ()) -> NextStart:
+        try:
+            edited, registered = self._storage.workflow(self.id).definition, True
+        except KeyError:  # nobody used this workflow yet, and looking does not count as use
+            edited, registered = self._first_definition, False
+        self._heed_gates()
+        return NextStart(
+            workflow=self.id,
+            registered=registered,
+            definition=self._parse(edited),
+            storage=self._storage,
+            dynamics=self._dynamics,
+            campaign=self._campaign,
+            replay=frozenset(replay),
+        )
+
+    def _gates(self) -> Sequence[Gate]:
+        return (*self._dynamics.gates, *self._campaign.gates)
+
+
+def _only_table(definition: IngressDefinition) -> str:
+    if len(definition.tables) == 1:
+        return definition.tables[0]
+    mapped = ", ".join(definition.tables) or "none"
+    raise DefinitionError("Say which table to preview.", path="table", remedy=f"Mapped: {mapped}.")
