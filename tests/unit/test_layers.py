@@ -28,6 +28,8 @@ LAYERS: tuple[tuple[str, ...], ...] = (
         "definition_json",
         "definitions",
         "linked_tables",
+        "exported_files",
+        "file_format",
         "table_mapping",
         "state_machine",
         "mapping",
@@ -37,7 +39,17 @@ LAYERS: tuple[tuple[str, ...], ...] = (
         "retries",
     ),
     # The views are handed what they show and import nothing of the workflows; so a workflow may hand out its own.
-    ("backlog", "erasure", "holds", "store", "instrumentation", "connectors.base", "views", "suggestions"),
+    (
+        "backlog",
+        "erasure",
+        "holds",
+        "store",
+        "instrumentation",
+        "connectors.base",
+        "connectors.file_source",
+        "views",
+        "suggestions",
+    ),
     ("storage", "connectors", "workflows"),
     ("integration", "runner", "testing"),
 )

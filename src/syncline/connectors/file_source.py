@@ -1,0 +1,50 @@
+"""What a source of exported files is.
+
+What lives here: the abstract base `FileSource`. No I/O: a folder is in `syncline.connectors.file_drop`.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+
+from syncline.exported_files import FileMark, FilePage, FoundFile
+from syncline.file_format import FileFormat
+
+__all__ = ["FileSource"]
+
+
+class FileSource(ABC):
+    """Files of rows that somebody else writes. Every method may be called from several threads."""
+
+    @property
+    @abstractmethod
+    def name(self) -> str:
+        """For people, such as `the folder /exports`. No secrets."""
+
+    @abstractmethod
+    def check_access(self) -> None:
+        """Prove that the folder can be listed. Raises CredentialsError or UnavailableError."""
+
+    @abstractmethod
+    def files(self) -> Sequence[FoundFile]:
+        """What can be read now, the file that was changed longest ago first.
+
+        Raises CredentialsError or UnavailableError.
+        """
+
+    @abstractmethod
+    def read(self, file: FoundFile, mark: FileMark | None, format: FileFormat, most: int) -> FilePage:  # noqa: A002
+        """Up to `most` rows behind `mark`, and the mark behind them.
+
+        - Without a mark from the beginning. A mark of an earlier state of the file counts as far as the content before
+          it is still the same; else the file is read from the beginning: rows may come again, none is left out.
+        - What is no row comes with its problem, and the rows behind it follow.
+        - `mark.done` of the answer says that the end was reached.
+
+        Raises UnavailableError when the file is gone or changes while it is read, SchemaChangedError when its first
+        row names no columns or one of them twice, and CredentialsError.
+        """
+
+    def close(self) -> None:
+        """Let go of files and connections. They are opened again when the source is used again."""
