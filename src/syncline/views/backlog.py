@@ -6,8 +6,7 @@ its attributes or takes `as_data()`, which holds nothing but what JSON knows. No
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
@@ -15,7 +14,8 @@ from typing import Any
 from attrs import Attribute, field, frozen
 
 from syncline.views.figures import MISSING, count, moment, per_second, span
-from syncline.views.table import Align, Cell, Column, Table, tables_html, tables_text
+from syncline.views.shown import Shown
+from syncline.views.table import Align, Cell, Column, Table
 
 __all__ = ["BacklogView", "Trend"]
 
@@ -44,7 +44,7 @@ def _largest_first(split: Mapping[str, int]) -> dict[str, int]:
 
 
 @frozen(kw_only=True, repr=False, str=False)
-class BacklogView:
+class BacklogView(Shown):
     """How many changes were read and queued and wait to be written, and how that is going."""
 
     #: The exact number, what is being written right now included.
@@ -102,27 +102,13 @@ class BacklogView:
             "dead": self.dead,
         }
 
-    def to_text(self, width: int) -> str:
-        """The figures and the splits, in lines of at most `width` columns."""
-        return tables_text(self._tables(), width)
-
-    def to_html(self) -> str:
-        """The figures and the splits as HTML, escaped; needs no script."""
-        return tables_html(self._tables())
-
-    def _repr_html_(self) -> str:
-        return self.to_html()
-
-    def __str__(self) -> str:
-        return self.to_text(shutil.get_terminal_size().columns)
-
     def __int__(self) -> int:
         return self.size
 
     def __repr__(self) -> str:
         return f"<BacklogView {self.size} queued, {self.leased} leased, {self.dead} dead>"
 
-    def _tables(self) -> list[Table]:
+    def _tables(self) -> Sequence[Table]:
         splits = {"Table": self._by_table, "Operation": self._by_operation}
         return [self._figures(), *(_split(title, split) for title, split in splits.items() if split)]
 

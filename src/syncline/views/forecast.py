@@ -5,14 +5,14 @@ What lives here: `Forecast`, filled in by a workflow, and `Figure`, a number tha
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from enum import StrEnum
 from typing import Any, Final
 
 from attrs import Attribute, field, frozen
 
 from syncline.views.figures import count
+from syncline.views.shown import Shown
 from syncline.views.table import Align, Cell, Column, Note, Table
 
 __all__ = ["Certainty", "Figure", "Forecast", "NextRead", "TableForecast"]
@@ -150,7 +150,7 @@ class TableForecast:
 
 
 @frozen(kw_only=True, repr=False, str=False)
-class Forecast:
+class Forecast(Shown):
     """What the next start would send and what it would cost. Nothing was written to find out.
 
     Calls are those of writing the records, on three conditions: nobody changes the source meanwhile, Campaign takes
@@ -190,32 +190,18 @@ class Forecast:
             "read": self.read,
         }
 
-    def to_text(self, width: int) -> str:
-        """The tables, and below them the sums and what they rest on; lines of at most `width` columns."""
-        return self._table().to_text(width)
-
-    def to_html(self) -> str:
-        """The same as HTML, escaped; needs no script."""
-        return self._table().to_html()
-
-    def _repr_html_(self) -> str:
-        return self.to_html()
-
     def __iter__(self) -> Iterator[TableForecast]:
         return iter(self.tables)
 
     def __len__(self) -> int:
         return len(self.tables)
 
-    def __str__(self) -> str:
-        return self.to_text(shutil.get_terminal_size().columns)
-
     def __repr__(self) -> str:
         return f"<Forecast of {len(self)} tables: {self.calls} calls>"
 
-    def _table(self) -> Table:
+    def _tables(self) -> Sequence[Table]:
         numbers = ("Known", "In Dynamics", "Create", "Update", "Identical", "Delete", "Calls", "Adobe's calls")
-        return Table(
+        table = Table(
             caption="Forecast of the next start",
             columns=(
                 Column(title="Table"),
@@ -226,6 +212,7 @@ class Forecast:
             empty="no tables",
             notes=(Note(title=self._title(), lines=tuple(self._lines())),),
         )
+        return (table,)
 
     def _title(self) -> str:
         return f"Engine calls: {self.calls}; by Adobe's arithmetic: {self.original_calls}"

@@ -7,7 +7,6 @@ What lives here: `Preview`, filled in by a workflow. Record values are in it, be
 from __future__ import annotations
 
 import json
-import shutil
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from enum import StrEnum
@@ -17,6 +16,7 @@ from attrs import field, frozen
 
 from syncline.records import RecordKey, Value
 from syncline.views.figures import count
+from syncline.views.shown import Shown
 from syncline.views.table import Cell, Column, Note, Table
 
 __all__ = ["FieldChange", "Preview", "PreviewKind", "PreviewedRecord"]
@@ -90,7 +90,7 @@ class PreviewedRecord:
 
 
 @frozen(kw_only=True, repr=False, str=False)
-class Preview:
+class Preview(Shown):
     """What the definition as last edited would do with some records of a table. Nothing was written to find out."""
 
     #: The Dynamics table, and the Campaign resource it fills.
@@ -123,25 +123,11 @@ class Preview:
             "look_ups": self.look_ups,
         }
 
-    def to_text(self, width: int) -> str:
-        """The records, and below them how many there are of each kind; lines of at most `width` columns."""
-        return self._table().to_text(width)
-
-    def to_html(self) -> str:
-        """The same as HTML, escaped; needs no script."""
-        return self._table().to_html()
-
-    def _repr_html_(self) -> str:
-        return self.to_html()
-
     def __iter__(self) -> Iterator[PreviewedRecord]:
         return iter(self.records)
 
     def __len__(self) -> int:
         return len(self.records)
-
-    def __str__(self) -> str:
-        return self.to_text(shutil.get_terminal_size().columns)
 
     def __repr__(self) -> str:
         return f"<Preview {self.table} -> {self.resource}: {self._summary()}>"
@@ -150,14 +136,15 @@ class Preview:
         told = ", ".join(f"{count(number)} {kind.value}" for kind, number in self.counts.items() if number)
         return told or "no records"
 
-    def _table(self) -> Table:
-        return Table(
+    def _tables(self) -> Sequence[Table]:
+        table = Table(
             caption=f"Preview of {self.table} to {self.resource}",
             columns=(Column(title="Record"), Column(title="What"), Column(title="Fields")),
             rows=tuple(row for record in self.records for row in record._rows()),
             empty="no records",
             notes=(Note(title=self._title(), lines=self._lines()),),
         )
+        return (table,)
 
     def _title(self) -> str:
         return f"{self.table} to {self.resource}: {self._summary()}"

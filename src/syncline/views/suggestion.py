@@ -6,8 +6,7 @@ way to store itself anywhere. Names and types only, no record values. No I/O.
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from enum import StrEnum
 from typing import Any, Final
 
@@ -16,6 +15,7 @@ from attrs import frozen
 from syncline.definitions import OptOutPair
 from syncline.schemas import FieldType
 from syncline.table_mapping import FieldMapping, FieldReplacement, TableMapping
+from syncline.views.shown import Shown
 from syncline.views.table import Cell, Column, Note, Table
 
 __all__ = ["Likeness", "MappingSuggestion", "SuggestedField"]
@@ -77,7 +77,7 @@ class SuggestedField:
 
 
 @frozen(kw_only=True, repr=False, str=False)
-class MappingSuggestion:
+class MappingSuggestion(Shown):
     """Which fields of a Dynamics table may fill which of a Campaign resource. Nothing is changed by having one."""
 
     table: str
@@ -121,37 +121,24 @@ class MappingSuggestion:
             "unmatched": list(self.unmatched),
         }
 
-    def to_text(self, width: int) -> str:
-        """The pairs, and below them what to look at; lines of at most `width` columns."""
-        return self._table().to_text(width)
-
-    def to_html(self) -> str:
-        """The same as HTML, escaped; needs no script."""
-        return self._table().to_html()
-
-    def _repr_html_(self) -> str:
-        return self.to_html()
-
     def __iter__(self) -> Iterator[SuggestedField]:
         return iter(self.fields)
 
     def __len__(self) -> int:
         return len(self.fields)
 
-    def __str__(self) -> str:
-        return self.to_text(shutil.get_terminal_size().columns)
-
     def __repr__(self) -> str:
         return f"<MappingSuggestion {self.table} -> {self.resource} with {len(self)} fields>"
 
-    def _table(self) -> Table:
-        return Table(
+    def _tables(self) -> Sequence[Table]:
+        table = Table(
             caption=f"Suggested mapping of {self.table} to {self.resource}",
             columns=tuple(Column(title=title) for title in _TITLES),
             rows=tuple(one._row() for one in self.fields),
             empty="no two fields look alike",
             notes=tuple(self._notes()),
         )
+        return (table,)
 
     def _notes(self) -> Iterator[Note]:
         for title, lines in (

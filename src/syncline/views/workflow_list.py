@@ -6,7 +6,6 @@ host with a page of its own takes `as_data()`. No storage, no clock.
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from typing import Any, overload
@@ -17,13 +16,14 @@ from syncline.state_machine import Action, WorkflowState
 from syncline.store import WorkflowError
 from syncline.views.backlog import BacklogView, time_zone_aware
 from syncline.views.figures import count, moment
+from syncline.views.shown import Shown
 from syncline.views.table import Align, Cell, Column, Note, Table
 
 __all__ = ["WorkflowList", "WorkflowView"]
 
 
 @frozen(kw_only=True, repr=False, str=False)
-class WorkflowView:
+class WorkflowView(Shown):
     """One line of the Workflows page."""
 
     #: The workflow's title, such as `Microsoft Dynamics 365 to Campaign`.
@@ -63,23 +63,12 @@ class WorkflowView:
             "warnings": list(self.warnings),
         }
 
-    def to_text(self, width: int) -> str:
-        """The line as a table of its own, in lines of at most `width` columns."""
-        return WorkflowList([self]).to_text(width)
-
-    def to_html(self) -> str:
-        """The line as a table of its own, escaped; needs no script."""
-        return WorkflowList([self]).to_html()
-
-    def _repr_html_(self) -> str:
-        return self.to_html()
-
-    def __str__(self) -> str:
-        return str(WorkflowList([self]))
-
     def __repr__(self) -> str:
         stopping = ", stopping" if self.stopping else ""
         return f"<WorkflowView {self.name!r} {self.status}{stopping}, backlog {self.backlog.size}>"
+
+    def _tables(self) -> Sequence[Table]:
+        return WorkflowList([self])._tables()
 
     def _row(self) -> tuple[Cell, ...]:
         return (
@@ -130,7 +119,7 @@ def _as_tuple(lines: Iterable[WorkflowView]) -> tuple[WorkflowView, ...]:
 
 
 @frozen(repr=False, str=False)
-class WorkflowList(Sequence[WorkflowView]):
+class WorkflowList(Shown, Sequence[WorkflowView]):
     """The Workflows page. Prints as a table, shows as one in a notebook, and is a sequence of its lines."""
 
     _lines: tuple[WorkflowView, ...] = field(converter=_as_tuple)
@@ -154,26 +143,12 @@ class WorkflowList(Sequence[WorkflowView]):
         """The lines' data, for a host's own page."""
         return [line.as_data() for line in self._lines]
 
-    def to_text(self, width: int) -> str:
-        """The table, and below it what somebody has to know or do; lines of at most `width` columns."""
-        return self._table().to_text(width)
-
-    def to_html(self) -> str:
-        """The same as HTML, escaped; needs no script."""
-        return self._table().to_html()
-
-    def _repr_html_(self) -> str:
-        return self.to_html()
-
-    def __str__(self) -> str:
-        return self.to_text(shutil.get_terminal_size().columns)
-
     def __repr__(self) -> str:
         return f"<WorkflowList of {len(self._lines)}>"
 
-    def _table(self) -> Table:
+    def _tables(self) -> Sequence[Table]:
         notes = (line._note() for line in self._lines)
-        return Table(
+        table = Table(
             caption="Workflows",
             columns=(
                 Column(title="Name"),
@@ -185,3 +160,4 @@ class WorkflowList(Sequence[WorkflowView]):
             empty="none",
             notes=tuple(note for note in notes if note is not None),
         )
+        return (table,)
