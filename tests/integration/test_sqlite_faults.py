@@ -423,7 +423,7 @@ def test_an_exception_inside_a_transaction_ends_all_of_it(storage: SQLiteStorage
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        storage._write(interrupted)
+        storage._write(None, interrupted)
 
     storage.put(grant, [entry("a", table="never")])
     (item,) = storage.lease(grant, 1)

@@ -21,6 +21,12 @@ Parameters: TypeAlias = Sequence[object] | Mapping[str, object]
 class Session(Protocol):
     """One transaction under way. Queries go by their name in the .sql files."""
 
+    def now(self) -> int:
+        """The database's own time, in whole microseconds since 1970: the one clock of everybody who uses it."""
+
+    def take(self, numbers: str, count: int) -> int:
+        """The first of `count` numbers in a row that nobody was given before: `epoch` or `number`. They only grow."""
+
     def run(self, query: str, parameters: Parameters = ()) -> int:
         """Execute; the number of rows that changed."""
 
@@ -43,10 +49,17 @@ class Session(Protocol):
 class Database(Protocol):
     """Opens transactions. Safe to use from any thread."""
 
-    def write(self, work: Callable[[Session], _Result], *, durable: bool = True, erase: bool = False) -> _Result:
-        """Do the work in a transaction that may write and that no other writer can run beside.
+    def write(
+        self, workflow: str | None, work: Callable[[Session], _Result], *, durable: bool = True, erase: bool = False
+    ) -> _Result:
+        """Do the work in a transaction that may write.
 
-        Commits when the work returns. Any exception in it ends the whole transaction: nothing of it happened.
+        No other transaction that names the same workflow runs beside it, in whatever process: it waits before its first
+        query and sees what the other one committed. A name that ends with a slash stands for every workflow whose name
+        begins with it; None is for what belongs to no workflow.
+
+        Commits when the work returns. Any exception in it ends the whole transaction: nothing of it happened. The work
+        may be begun anew when the database lost it, so it must change nothing but the database.
         One that is not durable survives the death of the process; a failure of power may undo it, up to the next
         durable one. With `erase`, what the work deletes is overwritten in the database's files, logs included, as far
         as the database can do that.
@@ -54,9 +67,6 @@ class Database(Protocol):
 
     def read(self, work: Callable[[Session], _Result]) -> _Result:
         """Do the work in a transaction that only reads, and sees one moment."""
-
-    def on_rollback(self, forget: Callable[[], None]) -> None:
-        """Call `forget` after a transaction was rolled back, and after the database was opened again."""
 
     def close(self) -> None:
         """Let go of everything; the next transaction opens again."""

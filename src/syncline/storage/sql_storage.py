@@ -53,16 +53,19 @@ class SQLStorage(Storage):
         self._database = database
         self._time_offset = 0
         self._names = Names()
-        database.on_rollback(self._names.forget)
 
-    def _write(self, work: Callable[[Transaction], _Result], *, durable: bool = True, erase: bool = False) -> _Result:
+    def _write(
+        self, workflow: str | None, work: Callable[[Transaction], _Result], *, durable: bool = True, erase: bool = False
+    ) -> _Result:
+        """One transaction, and the only one that works on this workflow meanwhile: see `Database.write`."""
+
         def run(session: Session) -> _Result:
             tx = Transaction(session, self._names, self._time_offset)
             result = work(tx)
             tx.flush()
             return result
 
-        return self._database.write(run, durable=durable, erase=erase)
+        return self._database.write(workflow, run, durable=durable, erase=erase)
 
     def _read(self, work: Callable[[Transaction], _Result]) -> _Result:
         return self._database.read(lambda session: work(Transaction(session, self._names, self._time_offset)))
@@ -83,22 +86,22 @@ class SQLStorage(Storage):
     # -- workflows ----------------------------------------------------------------------------------------------
 
     def register(self, workflow: str, definition: str) -> WorkflowRow:
-        return self._write(lambda tx: sql_workflows.register(tx, workflow, definition))
+        return self._write(workflow, lambda tx: sql_workflows.register(tx, workflow, definition))
 
     def workflow(self, workflow: str) -> WorkflowRow:
         return self._read(lambda tx: sql_workflows.workflow_row(tx, workflow))
 
     def change_state(self, workflow: str, change: StateChange, action: ActionEntry | None = None) -> bool:
-        return self._write(lambda tx: sql_workflows.change_state(tx, workflow, change, action))
+        return self._write(workflow, lambda tx: sql_workflows.change_state(tx, workflow, change, action))
 
     def save_definition(self, workflow: str, definition: str, action: ActionEntry) -> None:
-        self._write(lambda tx: sql_workflows.save_definition(tx, workflow, definition, action))
+        self._write(workflow, lambda tx: sql_workflows.save_definition(tx, workflow, definition, action))
 
     def want_stop(self, workflow: str, action: ActionEntry) -> WorkflowRow:
-        return self._write(lambda tx: sql_workflows.want_stop(tx, workflow, action))
+        return self._write(workflow, lambda tx: sql_workflows.want_stop(tx, workflow, action))
 
     def record(self, workflow: str, action: ActionEntry) -> None:
-        self._write(lambda tx: sql_workflows.note(tx, tx.workflow_id(workflow), action))
+        self._write(workflow, lambda tx: sql_workflows.note(tx, tx.workflow_id(workflow), action))
 
     def history(self, workflow: str, limit: int = 100) -> Sequence[ActionEntry]:
         return self._read(lambda tx: sql_workflows.history(tx, workflow, limit))
@@ -106,65 +109,65 @@ class SQLStorage(Storage):
     # -- grants -------------------------------------------------------------------------------------------------
 
     def acquire(self, workflow: str, owner: Owner, ttl: timedelta) -> Grant | None:
-        return self._write(lambda tx: sql_workflows.acquire(tx, workflow, owner, ttl))
+        return self._write(workflow, lambda tx: sql_workflows.acquire(tx, workflow, owner, ttl))
 
     def release(self, grant: Grant) -> None:
-        self._write(lambda tx: sql_workflows.release(tx, grant))
+        self._write(grant.workflow, lambda tx: sql_workflows.release(tx, grant))
 
     def extend(self, grant: Grant, ttl: timedelta) -> Grant:
-        return self._write(lambda tx: sql_workflows.extend(tx, grant, ttl))
+        return self._write(grant.workflow, lambda tx: sql_workflows.extend(tx, grant, ttl))
 
     def progress(self, grant: Grant) -> None:
-        self._write(lambda tx: sql_workflows.progress(tx, grant))
+        self._write(grant.workflow, lambda tx: sql_workflows.progress(tx, grant))
 
     # -- reading ------------------------------------------------------------------------------------------------
 
     def next_read(self, grant: Grant) -> int:
         # Whatever is kept with this number is durable, and makes the number durable too.
-        return self._write(lambda tx: tx.next_read(tx.hold(grant).workflow_id), durable=False)
+        return self._write(grant.workflow, lambda tx: tx.next_read(tx.hold(grant).workflow_id), durable=False)
 
     def positions(self, workflow: str) -> Mapping[str, ReadPosition]:
         return self._read(lambda tx: sql_reading.positions(tx, workflow))
 
     def commit_page(self, grant: Grant, page: PageCommit) -> PutReport:
-        return self._write(lambda tx: sql_reading.commit_page(tx, tx.hold(grant), page))
+        return self._write(grant.workflow, lambda tx: sql_reading.commit_page(tx, tx.hold(grant), page))
 
     def unseen(self, workflow: str, table: str, limit: int) -> Sequence[str]:
         return self._read(lambda tx: sql_reading.unseen(tx, workflow, table, limit))
 
     def end_resync(self, grant: Grant, table: str, position: ReadPosition) -> None:
-        self._write(lambda tx: sql_reading.end_resync(tx, tx.hold(grant), table, position))
+        self._write(grant.workflow, lambda tx: sql_reading.end_resync(tx, tx.hold(grant), table, position))
 
     def drop_position(self, workflow: str, table: str) -> None:
-        self._write(lambda tx: sql_reading.drop_position(tx, workflow, table))
+        self._write(workflow, lambda tx: sql_reading.drop_position(tx, workflow, table))
 
     def want_replay(self, workflow: str, table: str, action: ActionEntry) -> None:
         def work(tx: Transaction) -> None:
             sql_workflows.note(tx, tx.workflow_id(workflow), action)
             sql_reading.want_replay(tx, workflow, table)
 
-        self._write(work)
+        self._write(workflow, work)
 
     def wanted_replays(self, workflow: str) -> Mapping[str, int]:
         return self._read(lambda tx: sql_reading.wanted_replays(tx, workflow))
 
     def begin_replay(self, grant: Grant, table: str, position: ReadPosition) -> None:
-        self._write(lambda tx: sql_reading.begin_replay(tx, tx.hold(grant), table, position))
+        self._write(grant.workflow, lambda tx: sql_reading.begin_replay(tx, tx.hold(grant), table, position))
 
     # -- backlog ------------------------------------------------------------------------------------------------
 
     def put(self, grant: Grant, entries: Sequence[Entry]) -> PutReport:
-        return self._write(lambda tx: sql_putting.put(tx, tx.hold(grant).workflow_id, entries))
+        return self._write(grant.workflow, lambda tx: sql_putting.put(tx, tx.hold(grant).workflow_id, entries))
 
     def lease(self, grant: Grant, limit: int) -> Sequence[Item]:
         # A claim that a failure of power undoes was no claim: whatever is sent was marked before, durably.
-        return self._write(lambda tx: sql_leasing.lease(tx, tx.hold(grant), limit), durable=False)
+        return self._write(grant.workflow, lambda tx: sql_leasing.lease(tx, tx.hold(grant), limit), durable=False)
 
     def mark_sending(self, grant: Grant, items: Sequence[Item]) -> Sequence[Item]:
-        return self._write(lambda tx: sql_leasing.mark_sending(tx, tx.hold(grant), items))
+        return self._write(grant.workflow, lambda tx: sql_leasing.mark_sending(tx, tx.hold(grant), items))
 
     def settle(self, grant: Grant, settlements: Sequence[Settlement]) -> SettleReport:
-        return self._write(lambda tx: sql_settling.settle(tx, grant, settlements))
+        return self._write(grant.workflow, lambda tx: sql_settling.settle(tx, grant, settlements))
 
     def counts(self, workflow: str) -> BacklogCounts:
         return self._read(lambda tx: sql_counts.counts(tx, workflow))
@@ -226,14 +229,14 @@ class SQLStorage(Storage):
             sql_workflows.note(tx, tx.workflow_id(workflow), action)
             return sql_letters.retry(tx, workflow, ids)
 
-        return self._write(work)
+        return self._write(workflow, work)
 
     def discard_dead_letters(self, workflow: str, ids: Sequence[int], action: ActionEntry) -> int:
         def work(tx: Transaction) -> int:
             sql_workflows.note(tx, tx.workflow_id(workflow), action)
             return sql_letters.discard(tx, workflow, ids)
 
-        return self._write(work)
+        return self._write(workflow, work)
 
     # -- erasure ------------------------------------------------------------------------------------------------
 
@@ -254,7 +257,7 @@ class SQLStorage(Storage):
                 sql_workflows.note(tx, workflow_id, action)
             return erased
 
-        return self._write(work, erase=True)
+        return self._write(f"{scope}/", work, erase=True)
 
     def suppressed(self, scope: str, people: Collection[str]) -> Mapping[str, frozenset[str]]:
         return self._read(lambda tx: sql_erasure.suppressed(tx, scope, people))
@@ -265,10 +268,10 @@ class SQLStorage(Storage):
         return self._read(lambda tx: sql_gates.gate(tx, principal))
 
     def close_gate(self, principal: str, until: datetime) -> None:
-        self._write(lambda tx: sql_gates.close_gate(tx, principal, until))
+        self._write(None, lambda tx: sql_gates.close_gate(tx, principal, until))
 
     def add_sample(self, workflow: str, sample: Sample) -> None:
-        self._write(lambda tx: sql_gates.add_sample(tx, workflow, sample))
+        self._write(workflow, lambda tx: sql_gates.add_sample(tx, workflow, sample))
 
     def samples(self, workflow: str, since: datetime) -> Sequence[Sample]:
         return self._read(lambda tx: sql_gates.samples(tx, workflow, since))

@@ -53,22 +53,18 @@ GROUPS: Final[Mapping[str, tuple[int, int, int]]] = MappingProxyType(
 _TOTALS: Final = (
     "put", "written", "superseded", "skipped", "dead", "discarded", "refused", "open", "read", "turn",
 )  # fmt: skip
-#: The scope of counters that belong to the whole store. Tables count under their id, workflows below zero.
-_STORE: Final = 0
 
 
 @define
 class Names:
-    """Ids that were seen in the database: names never change theirs. Emptied whenever that may not hold."""
+    """Ids that were seen in the database: names never change theirs. Only what was committed is in here."""
 
     workflows: dict[str, int] = field(factory=dict)
     tables: dict[tuple[int, str], int] = field(factory=dict)
     table_names: dict[int, str] = field(factory=dict)
 
-    def forget(self) -> None:
-        self.workflows.clear()
-        self.tables.clear()
-        self.table_names.clear()
+    def copy(self) -> Names:
+        return Names(dict(self.workflows), dict(self.tables), dict(self.table_names))
 
 
 @frozen
@@ -98,13 +94,14 @@ class Transaction:
     def now(self) -> int:
         """The time in microseconds; one moment for the whole transaction."""
         if self._now is None:
-            row = self.session.row("now")
-            if row is None:
-                raise StorageCorruptError("the database does not tell the time.")
-            self._now = row[0] + self._ahead
+            self._now = self.session.now() + self._ahead
         return self._now
 
     # -- names --------------------------------------------------------------------------------------------------
+
+    def adds_names(self) -> None:
+        """Keep the names that are learnt from here on to this transaction: it may not come true."""
+        self._names = self._names.copy()
 
     def workflow_id(self, workflow: str) -> int:
         """Raises KeyError when it was never registered."""
@@ -131,6 +128,7 @@ class Transaction:
         """The table's id; a new one when nothing was ever stored for it."""
         found = self.find_table(workflow_id, table)
         if found is None:
+            self.adds_names()
             self.session.run("add_table", (workflow_id, table))
             found = self.find_table(workflow_id, table)
             if found is None:
@@ -227,16 +225,11 @@ class Transaction:
 
     def next_epoch(self) -> int:
         """An epoch that was never given before."""
-        return self._take("epoch", 1)
+        return self.session.take("epoch", 1)
 
     def next_ids(self, count: int) -> int:
         """The first of `count` ids that no row of the queue ever had."""
-        return self._take("number", count)
-
-    def _take(self, name: str, count: int) -> int:
-        last = self.counter(_STORE, name)
-        self._changes[_STORE, name] += count
-        return last + 1
+        return self.session.take("number", count)
 
     def start_totals(self, workflow_id: int) -> None:
         """Let the totals of a new workflow begin."""

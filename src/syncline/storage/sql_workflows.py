@@ -36,6 +36,7 @@ __all__ = [
 
 def register(tx: Transaction, workflow: str, definition: str) -> WorkflowRow:
     """See `Storage.register`."""
+    tx.adds_names()
     if tx.session.run("add_workflow", (workflow, INITIAL_STATE.value, definition)):
         workflow_id = tx.workflow_id(workflow)
         tx.session.run("add_grant", (workflow_id,))

@@ -69,6 +69,14 @@ class _Session:
         self._connection = connection
         self._queries = load_queries(_DIALECT)
 
+    def now(self) -> int:
+        return int(self._connection.execute(self._queries["now"]).fetchone()[0])
+
+    def take(self, numbers: str, count: int) -> int:
+        first: int = self._connection.execute(self._queries["last_number"], (numbers,)).fetchone()[0] + 1
+        self._connection.execute(self._queries["take_numbers"], (count, numbers))
+        return first
+
     def run(self, query: str, parameters: Parameters = ()) -> int:
         return self._connection.execute(self._queries[query], parameters).rowcount
 
@@ -116,7 +124,6 @@ class SQLiteDatabase:
         self._connection: sqlite3.Connection | None = None
         self._pid = os.getpid()
         self._store: str | None = None
-        self._forget: list[Callable[[], None]] = []
         self._checkpoint_at = 0
         self._commits = 0
         #: Whether a commit of the connection waits for the disk.
@@ -125,14 +132,12 @@ class SQLiteDatabase:
     def __str__(self) -> str:
         return self._place
 
-    def on_rollback(self, forget: Callable[[], None]) -> None:
-        """See `Database.on_rollback`."""
-        self._forget.append(forget)
-
     # -- transactions -------------------------------------------------------------------------------------------
 
-    def write(self, work: Callable[[_Session], _Result], *, durable: bool = True, erase: bool = False) -> _Result:
-        """See `Database.write`."""
+    def write(
+        self, workflow: str | None, work: Callable[[_Session], _Result], *, durable: bool = True, erase: bool = False
+    ) -> _Result:
+        """See `Database.write`. Here nobody writes beside it at all, whatever the workflow."""
         self._check_process()
         with self._mutex:
             self._lock()
@@ -211,9 +216,7 @@ class SQLiteDatabase:
         return result
 
     def _roll_back(self, connection: sqlite3.Connection) -> None:
-        """Nothing of the transaction may stay, nor anything that was learnt in it."""
-        for forget in self._forget:
-            forget()
+        """Nothing of the transaction may stay."""
         try:
             # After some errors SQLite has rolled back by itself.
             if connection.in_transaction:
@@ -291,8 +294,6 @@ class SQLiteDatabase:
 
     def _connected(self) -> sqlite3.Connection:
         """A new connection. Only with the lock of the writers held."""
-        for forget in self._forget:
-            forget()
         self._pid = os.getpid()
         began = self._clock.monotonic()
         try:

@@ -1,4 +1,8 @@
 -- The whole database, version 1. Times are whole microseconds since 1970 in UTC. Flags are 0 or 1.
+-- Types are in SQLite's words; where another database has its own (for INTEGER, BLOB, AUTOINCREMENT, WITHOUT ROWID), they
+-- are put in their place when this is read. An id that the database shall give is AUTOINCREMENT.
+-- The rows of the queue name each other without REFERENCES: a check for each row costs more than the row, and `audit`
+-- looks at all of them.
 -- Ids of records are BLOBs: 16 bytes for a GUID, else text (columns.py says how), so that indexes stay small.
 --
 -- What makes it fast is that a page is written in full for the smallest change in it. Only one index has its entries in
@@ -27,7 +31,7 @@ CREATE TABLE counters (
 
 -- name: create_workflows
 CREATE TABLE workflows (
-    id INTEGER PRIMARY KEY,
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
     name TEXT NOT NULL UNIQUE,
     wanted INTEGER NOT NULL DEFAULT 0,
     state TEXT NOT NULL,
@@ -55,7 +59,7 @@ CREATE TABLE grants (
 -- name: create_tables
 -- A source table of one workflow. Everything below that belongs to a table names this id.
 CREATE TABLE tables (
-    id INTEGER PRIMARY KEY,
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
     workflow_id INTEGER NOT NULL REFERENCES workflows (id),
     name TEXT NOT NULL,
     position TEXT,
@@ -88,7 +92,7 @@ CREATE UNIQUE INDEX records_key ON records (table_id, key);
 -- op: 0 upsert, 1 delete. lane: 0 consent, 1 live, 2 bulk.
 CREATE TABLE items (
     id INTEGER PRIMARY KEY,
-    record_id INTEGER NOT NULL REFERENCES records (id),
+    record_id INTEGER NOT NULL,
     table_id INTEGER NOT NULL,
     seq INTEGER NOT NULL,
     op INTEGER NOT NULL,
@@ -111,7 +115,7 @@ CREATE TABLE ready (
     table_id INTEGER NOT NULL,
     lane INTEGER NOT NULL,
     suspect INTEGER NOT NULL,
-    id INTEGER NOT NULL REFERENCES items (id),
+    id INTEGER NOT NULL,
     PRIMARY KEY (table_id, lane, suspect, id)
 ) WITHOUT ROWID;
 
@@ -119,7 +123,7 @@ CREATE TABLE ready (
 -- What waits until a time.
 CREATE TABLE delayed (
     table_id INTEGER NOT NULL,
-    id INTEGER NOT NULL REFERENCES items (id),
+    id INTEGER NOT NULL,
     due INTEGER NOT NULL,
     PRIMARY KEY (table_id, id)
 ) WITHOUT ROWID;
@@ -140,7 +144,7 @@ CREATE TABLE held (
 -- What is claimed, by the epoch of the grant it is claimed under. sending: it may have reached the target.
 CREATE TABLE leases (
     epoch INTEGER NOT NULL,
-    id INTEGER NOT NULL REFERENCES items (id),
+    id INTEGER NOT NULL,
     record_id INTEGER NOT NULL,
     table_id INTEGER NOT NULL,
     op INTEGER NOT NULL,
@@ -153,7 +157,7 @@ CREATE TABLE leases (
 -- name: create_waiting
 -- The newer change behind a leased row, and the place in the queue it will have.
 CREATE TABLE waiting (
-    item_id INTEGER PRIMARY KEY REFERENCES items (id),
+    item_id INTEGER PRIMARY KEY,
     id INTEGER NOT NULL,
     seq INTEGER NOT NULL,
     op INTEGER NOT NULL,

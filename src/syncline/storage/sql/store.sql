@@ -5,6 +5,3 @@ INSERT INTO meta (name, value) VALUES ('store', ?);
 
 -- name: store
 SELECT value FROM meta WHERE name = 'store';
-
--- name: start_numbers
-INSERT INTO counters (scope, name, n) VALUES (0, 'epoch', 0), (0, 'number', 0);
