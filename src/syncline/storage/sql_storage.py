@@ -195,16 +195,18 @@ class SQLStorage(Storage):
         return self._read(lambda tx: sql_holding.held_records(tx, workflow, table, limit))
 
     def judge_held(self, grant: Grant, table: str, *, most: int, window: timedelta) -> Judgement:
-        return self._write(lambda tx: sql_holding.judge_held(tx, tx.hold(grant), table, most=most, window=window))
+        return self._write(
+            grant.workflow, lambda tx: sql_holding.judge_held(tx, tx.hold(grant), table, most=most, window=window)
+        )
 
     def unhold(self, grant: Grant) -> int:
-        return self._write(lambda tx: sql_holding.unhold(tx, tx.hold(grant)))
+        return self._write(grant.workflow, lambda tx: sql_holding.unhold(tx, tx.hold(grant)))
 
     def confirm_held(self, workflow: str, table: str, action: ActionEntry) -> int:
-        return self._write(lambda tx: sql_holding.confirm_held(tx, workflow, table, action))
+        return self._write(workflow, lambda tx: sql_holding.confirm_held(tx, workflow, table, action))
 
     def discard_held(self, workflow: str, table: str, action: ActionEntry) -> int:
-        return self._write(lambda tx: sql_holding.discard_held(tx, workflow, table, action))
+        return self._write(workflow, lambda tx: sql_holding.discard_held(tx, workflow, table, action))
 
     # -- dead letters -------------------------------------------------------------------------------------------
 
