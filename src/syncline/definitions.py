@@ -81,8 +81,13 @@ class Guardrails:
     linked_columns: int = field(default=5, validator=a_count)
     #: A replay is refused when the backlog or the table has as many records or more.
     replay_records: int = field(default=2_000_000, validator=a_count)
-    #: More filtered-out records than this are deleted only after a confirmation.
+    #: More records of a table than this that left the filters, or that a full read does not find, within a day are
+    #: deleted only after a confirmation.
     filtered_out_deletes: int = field(default=1_000, validator=a_count)
+    #: The same as a share of what Syncline wrote of the table, in percent; whichever is less counts.
+    filtered_out_percent: int = field(default=10, validator=a_count)
+    #: So few are never held, whatever share of a small table they are.
+    filtered_out_floor: int = field(default=10, validator=a_count)
 
 
 def _contact_to_profile() -> tuple[TableMapping, ...]:

@@ -26,6 +26,7 @@ __all__ = [
     "CycleFinished",
     "CycleStarted",
     "DeadLettered",
+    "DeletesHeld",
     "Edited",
     "Hook",
     "Instrumentation",
@@ -267,6 +268,21 @@ class ResyncStarted(Notice):
 
     def summary(self) -> str:
         return f"full read of {self.table}: {self.reason}"
+
+
+@frozen(kw_only=True)
+class DeletesHeld(Notice):
+    """So many records left the filters, or were not found any more, that their deletion waits for a confirmation."""
+
+    event: ClassVar[str] = "deletes.held"
+    level: ClassVar[int] = logging.WARNING
+    table: str
+    held: int
+    #: How many would have gone without a word.
+    most: int
+
+    def summary(self) -> str:
+        return f"{self.held:,} deletions of {self.table} wait for a confirmation: no more than {self.most:,} go unasked"
 
 
 class Hook(Protocol):

@@ -14,6 +14,7 @@ from syncline.instrumentation import (
     CycleFinished,
     CycleStarted,
     DeadLettered,
+    DeletesHeld,
     Edited,
     Instrumentation,
     LeaseLost,
@@ -61,6 +62,7 @@ EVERY_KIND: list[Notice] = [
     LeaseLost(workflow="ingress", generation=4, epoch=8),
     Edited(workflow="ingress", changes=2),
     ReplayRequested(workflow="ingress", table="contact"),
+    DeletesHeld(workflow="ingress", table="contact", held=3_120, most=1_000),
     ResyncStarted(workflow="ingress", table="contact", reason="the delta link expired"),
 ]
 

@@ -390,7 +390,7 @@ def test_an_expired_cursor_finds_what_was_deleted_meanwhile(stage: Stage) -> Non
 
     assert stage.in_step()
     assert [notice.table for notice in stage.notices if isinstance(notice, ResyncStarted)] == ["contact"]
-    assert stage.dynamics.fetched == [gone]
+    assert stage.dynamics.fetched == [gone, gone], "when it was missed, and right before it was deleted"
 
 
 def test_a_record_that_the_full_read_overlooked_is_not_deleted(stage: Stage) -> None:

@@ -64,7 +64,9 @@ class BacklogView(Shown):
     leased: int = field(default=0, validator=_not_negative)
     #: Held until the record they point to is at the target.
     waiting: int = field(default=0, validator=_not_negative)
-    #: Held because the target asked for silence.
+    #: Deletions that are held, by table: they go once few enough of them are counted, or somebody confirms them.
+    held: Mapping[str, int] = field(factory=dict, converter=_largest_first)
+    #: Held back because the target asked for silence.
     throttled: int = field(default=0, validator=_not_negative)
     throttled_until: datetime | None = field(default=None, validator=time_zone_aware)
     #: Dead letters that are still open. They are not part of `size`.
@@ -97,6 +99,7 @@ class BacklogView(Shown):
             "trend": None if self.trend is None else self.trend.value,
             "leased": self.leased,
             "waiting": self.waiting,
+            "held": dict(self.held),
             "throttled": self.throttled,
             "throttled_until": _iso(self.throttled_until),
             "dead": self.dead,
@@ -122,6 +125,7 @@ class BacklogView(Shown):
             "Trend": MISSING if self.trend is None else self.trend.value,
             "Being written": count(self.leased),
             "Waiting for a parent": count(self.waiting),
+            "Held deletions": _held(self.held),
             "Throttled": f"{count(self.throttled)}{until}",
             "Dead letters": count(self.dead),
         }
@@ -138,6 +142,11 @@ def _split(title: str, split: Mapping[str, int]) -> Table:
         columns=(Column(title=title), Column(title="Queued", align=Align.RIGHT)),
         rows=tuple((Cell(name), Cell(count(number))) for name, number in split.items()),
     )
+
+
+def _held(held: Mapping[str, int]) -> str:
+    told = ", ".join(f"{count(number)} of {table}" for table, number in held.items() if number)
+    return told or count(0)
 
 
 def _iso(when: datetime | None) -> str | None:

@@ -49,6 +49,7 @@ from syncline.workflows.concurrency import ConcurrencyLimit
 from syncline.workflows.cycle import Budget, Cycle, CycleEnd
 from syncline.workflows.dead_letters import DeadLetters
 from syncline.workflows.depth import SAMPLES_SINCE, view_of
+from syncline.workflows.holding import warnings_of
 from syncline.workflows.owner import this_owner
 from syncline.workflows.settings import EngineSettings
 from syncline.workflows.snapshot import Snapshot
@@ -71,6 +72,8 @@ class CycleReport:
     skipped: int = 0
     dead: int = 0
     delayed: int = 0
+    #: Deletions that wait until they are let go or confirmed.
+    held: int = 0
     #: Requests that count as engine calls at the target.
     calls: int = 0
     seconds: float = 0.0
@@ -222,7 +225,12 @@ class Workflow(ABC, Generic[D]):
             pending_changes=tuple(str(change) for change in self._pending(row)),
             error=row.error if row.state is WorkflowState.FAILED else None,
             throttled_until=self.throttled_until,
+            warnings=self._warnings(),
         )
+
+    def _warnings(self) -> tuple[str, ...]:
+        """What a person must see although the workflow goes on."""
+        return warnings_of(self._storage.holds(self.id))
 
     def check(self) -> CheckReport:
         """The pre-flight for the definition as last edited. Writes nothing.
@@ -444,6 +452,7 @@ class Workflow(ABC, Generic[D]):
             skipped=tally.skipped,
             dead=tally.dead,
             delayed=tally.delayed,
+            held=tally.held,
             calls=tally.calls,
             seconds=seconds,
             resume_at=cycle.resume_at,

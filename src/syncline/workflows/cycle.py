@@ -55,6 +55,8 @@ _OUTAGE_FIRST, _OUTAGE_MOST = 1.0, 60.0
 _FEWEST_MARKED = 48
 #: A retry that is due this soon is waited for instead of ending the cycle.
 _WORTH_WAITING = 5.0
+#: Nothing more is to be done for a record now.
+_DONE_WITH = (Settling.WRITTEN, Settling.SKIPPED, Settling.DEAD, Settling.HELD)
 #: Whatever these come from, it was not a service.
 _STORAGE_TROUBLE = (LeaseLostError, StorageError, StorageBusyError, StorageFullError)
 
@@ -99,6 +101,7 @@ class Tally:
     skipped: int = 0
     dead: int = 0
     delayed: int = 0
+    held: int = 0
     refused: int = 0
     calls: int = 0
     outcomes: Counter[OutcomeKind] = field(factory=Counter)
@@ -170,7 +173,7 @@ class Cycle:
 
         Raises what the storage raises, with nothing in flight either.
         """
-        self._queued = self._storage.counts(self.grant.workflow).size
+        self._queued = self._storage.counts(self.grant.workflow).moving
         self._watch.allow(self._writing_time())
         try:
             with ThreadPoolExecutor(max_workers=1, thread_name_prefix=f"syncline-{self.grant.workflow}-reader") as pool:
@@ -237,7 +240,7 @@ class Cycle:
             self._looked_at = now
             if not self._storage.workflow(self.grant.workflow).wanted:
                 self._end = CycleEnd.STOP
-            self._queued = self._storage.counts(self.grant.workflow).size
+            self._queued = self._storage.counts(self.grant.workflow).moving
         if now - self._sampled_at >= _SAMPLE_EVERY:
             self._sample()
             self._sampled_at = now
@@ -507,13 +510,14 @@ class Cycle:
         self.tally.skipped += kinds[Settling.SKIPPED]
         self.tally.dead += kinds[Settling.DEAD]
         self.tally.delayed += kinds[Settling.RETRY]
+        self.tally.held += kinds[Settling.HELD]
         self.tally.refused += report.refused
         self._settled_at = self._clock.monotonic()
         self._nothing_to_lease = False  # what was released, or waited behind what was settled, is ready now
         for settlement in batch:
             if settlement.settling is Settling.DEAD:
                 self._tell_of_death(settlement)
-        if kinds[Settling.WRITTEN] or kinds[Settling.SKIPPED] or kinds[Settling.DEAD]:
+        if any(kinds[kind] for kind in _DONE_WITH):
             self._fruitless = False
             self._note_progress()
         self._tell(

@@ -41,10 +41,11 @@ def view_of(
         by_operation={operation: number for operation, number in by_operation.items() if number},
         oldest=counts.oldest,
         rate=rate,
-        eta=_eta(counts.size, rate),
+        eta=_eta(counts.moving, rate),
         trend=_trend(samples, counts.size),
         leased=leased,
-        throttled=counts.size - leased if throttled_until is not None else 0,
+        held=counts.held,
+        throttled=counts.moving - leased if throttled_until is not None else 0,
         throttled_until=throttled_until,
         dead=counts.dead_letters,
     )

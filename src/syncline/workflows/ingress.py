@@ -34,11 +34,12 @@ from syncline.records import (
 from syncline.store import PageCommit, Refusal, Storage
 from syncline.workflows import reading
 from syncline.workflows.checks import CheckReport
+from syncline.workflows.holding import DeleteGuard
 from syncline.workflows.ingress_actions import IngressActions
 from syncline.workflows.ingress_checks import preflight
 from syncline.workflows.settings import EngineSettings
 from syncline.workflows.snapshot import Snapshot
-from syncline.workflows.verdicts import dead, skipped
+from syncline.workflows.verdicts import dead, held, skipped
 from syncline.workflows.work import Plan, Reading, Work
 from syncline.workflows.writers import Job
 
@@ -108,12 +109,16 @@ class _IngressWork(Work):
         #: Whether a page was asked for in this cycle.
         self._asked = False
         self._due = dict.fromkeys(self._plans, clock.monotonic())
+        #: Tables whose last page was the newest there was.
+        self._caught_up: set[str] = set()
+        self._guard = DeleteGuard(workflow, definition.guardrails, storage, tell)
 
     @property
     def gates(self) -> Sequence[Gate]:
         return (*self._dynamics.gates, *self._campaign.gates)
 
     def begin(self, grant: Grant) -> None:
+        self._guard.begin(grant)
         for table in self._positions.keys() - self._plans.keys():
             self._storage.drop_position(self._workflow, table)
             del self._positions[table]
@@ -135,7 +140,7 @@ class _IngressWork(Work):
             if position is not None and position.stage is ReadStage.MISSING:
                 return self._missing(grant, table, position)
             return self._page(grant, table, position)
-        return None
+        return self._guard.next(grant, self._caught_up)
 
     def _by_urgency(self) -> list[str]:
         """The tables that are due: those whose changes are tracked first, then the one that waited longest.
@@ -205,6 +210,7 @@ class _IngressWork(Work):
         self._positions[table] = behind
         now = self._clock.monotonic()
         idle = reading.caught_up(behind, page)
+        (self._caught_up.add if idle else self._caught_up.discard)(table)
         self._due[table] = now + self._settings.poll_interval.total_seconds() if idle else now
         self._tell(
             PageRead(
@@ -304,7 +310,7 @@ class _IngressWork(Work):
     def refreshed(self, items: Sequence[Item], answer: object) -> Plan:
         found = cast(Mapping[RecordKey, Change], answer)
         settlements, jobs = self._decide_items(
-            [(item, found.get(item.key) or Change(key=item.key, values=None)) for item in items]
+            [(item, found.get(item.key) or Change(key=item.key, values=None)) for item in items], read_by_key=True
         )
         return Plan(settlements=settlements, jobs=jobs)
 
@@ -320,7 +326,9 @@ class _IngressWork(Work):
 
         return fetch
 
-    def _decide_items(self, pairs: Sequence[tuple[Item, Change]]) -> tuple[list[Settlement], list[Job]]:
+    def _decide_items(
+        self, pairs: Sequence[tuple[Item, Change]], *, read_by_key: bool = False
+    ) -> tuple[list[Settlement], list[Job]]:
         settlements: list[Settlement] = []
         jobs: list[Job] = []
         ledgers = {
@@ -336,6 +344,9 @@ class _IngressWork(Work):
             if isinstance(decision, RefuseDecision):
                 settlements.append(dead(item, DeadReason.CONVERSION, str(decision.error), decision.error.field))
             elif isinstance(decision, WriteDecision):
+                if decision.write.delete and self._guard.holds(item, change, read_by_key=read_by_key):
+                    settlements.append(held(item))
+                    continue
                 jobs.append(self._job(item, plan, decision))
             else:
                 settlements.append(skipped(item))

@@ -1,7 +1,7 @@
 """What a person can ask of ingress beyond a start and a stop: a replay, a preview, a forecast.
 
-What lives here: `IngressActions`, which the ingress workflow is made on. Each action is a few lines over a module of its
-own; what happens within a cycle is in `syncline.workflows.ingress`.
+What lives here: `IngressActions`, which the ingress workflow is made on. Each action is a few lines over a module of
+its own; what happens within a cycle is in `syncline.workflows.ingress`.
 """
 
 from __future__ import annotations
@@ -73,6 +73,32 @@ class IngressActions(Workflow[IngressDefinition]):
         next_state(row.state, WorkflowEvent.REPLAY_REQUESTED)
         self._storage.want_replay(self.id, table, self._action("replay", by, table))
         self._tell(ReplayRequested(workflow=self.id, table=table))
+
+    def confirm_deletes(self, table: str, *, by: str = "") -> int:
+        """Let the deletions of a table that are held go, now or from the next cycle on; how many they are.
+
+        What comes back before its turn is not deleted. Raises DefinitionError when the table is neither mapped nor has
+        anything held.
+        """
+        return self._storage.confirm_held(self.id, self._held_table(table), self._action("confirm deletes", by, table))
+
+    def discard_deletes(self, table: str, *, by: str = "") -> int:
+        """Take the deletions of a table that are held out of the backlog; how many they were.
+
+        Their records stay in Campaign, and Syncline goes on knowing them: a later change of such a record, or the next
+        full read, finds it again. Raises DefinitionError when the table is neither mapped nor has anything held.
+        """
+        return self._storage.discard_held(self.id, self._held_table(table), self._action("discard deletes", by, table))
+
+    def held_deletes(self, table: str, *, limit: int = 100) -> tuple[str, ...]:
+        """Ids of the first `limit` records of a table whose deletion is held; `backlog.held` has the numbers."""
+        return tuple(self._storage.held_records(self.id, self._held_table(table), limit))
+
+    def _held_table(self, table: str) -> str:
+        definition = self.definition
+        if table not in self._storage.holds(self.id):
+            definition.mapping(table)
+        return table
 
     def preview(self, *, table: str | None = None, record: str | None = None, limit: int = 100) -> Preview:
         """What the definition as last edited would do, without writing anything anywhere.

@@ -27,7 +27,7 @@ from syncline.records import OutcomeKind
 from syncline.workflows.settings import EngineSettings
 from syncline.workflows.writers import JobDone
 
-__all__ = ["dead", "judge", "released", "retry_delay", "skipped"]
+__all__ = ["dead", "held", "judge", "released", "retry_delay", "skipped"]
 
 #: For the ledger: the target may have the record, and nobody knows with which values.
 _IN_DOUBT = b""
@@ -36,6 +36,11 @@ _IN_DOUBT = b""
 def released(item: Item) -> Settlement:
     """Back into the queue as if it had never been claimed."""
     return Settlement(item=item, settling=Settling.RELEASED)
+
+
+def held(item: Item) -> Settlement:
+    """Back into the queue as a deletion that waits to be let go or confirmed."""
+    return Settlement(item=item, settling=Settling.HELD)
 
 
 def skipped(item: Item) -> Settlement:
