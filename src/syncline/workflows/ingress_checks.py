@@ -174,8 +174,8 @@ class _Preflight:
         elif strict:
             self.warned(
                 name,
-                f"{mapping.resource}.{strict[0]} is a link of cardinality 1: without its {rule.resource} Campaign hides a "
-                "record, also from whoever wants to change it",
+                f"{mapping.resource}.{strict[0]} is a link of cardinality 1: without its {rule.resource} Campaign "
+                "hides a record, also from whoever wants to change it",
                 "Make it a link of cardinality 0 or 1 in Campaign.",
             )
         elif not joined and all(one.targets for one in links):
