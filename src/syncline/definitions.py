@@ -59,6 +59,7 @@ __all__ = [
     "OptOutDefinition",
     "OptOutDirection",
     "OptOutPair",
+    "OptOutRule",
     "Scalar",
     "TableMapping",
     "opt_out_field",
@@ -287,6 +288,15 @@ class OptOutDirection(StrEnum):
         return self in (OptOutDirection.CAMPAIGN_TO_DYNAMICS, OptOutDirection.BIDIRECTIONAL)
 
 
+class OptOutRule(StrEnum):
+    """Who wins when both sides may be the source and do not agree. `syncline.consent` says it word for word."""
+
+    #: As the original documents it: Campaign's value when it is newer by more than the margin, else opted out.
+    DOCUMENTED = "documented"
+    #: Stricter evidence, and fairer: an opt-in that is known to have followed the opt-out counts on either side.
+    BASE3_HYB = "base3_hyb"
+
+
 def _wire_name(name: Any) -> Any:
     return (opt_out_field(name) or name) if isinstance(name, str) else name
 
@@ -320,6 +330,8 @@ class OptOutDefinition:
     pairs: tuple[OptOutPair, ...] = field(default=(), converter=as_tuple, validator=all_of(OptOutPair))
     #: Changes closer together than this many seconds count as simultaneous, and then opted out wins.
     skew_margin_seconds: int = field(default=5, validator=a_count)
+    #: For both directions at once; with one direction the source is given.
+    rule: OptOutRule = field(default=OptOutRule.DOCUMENTED, validator=member_of(OptOutRule))
 
     def __attrs_post_init__(self) -> None:
         refuse_twice(
