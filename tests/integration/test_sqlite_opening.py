@@ -231,6 +231,22 @@ def test_a_folder_is_no_database(tmp_path: Path) -> None:
         SQLiteStorage(tmp_path / "missing" / "syncline.db").register("ingress", "{}")
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="permissions of folders are another matter there")
+def test_a_folder_that_everybody_may_write_to_is_refused(tmp_path: Path) -> None:
+    """Anybody could put another file in the place of the database; a sticky folder such as /tmp is fine."""
+    folder = tmp_path / "open"
+    folder.mkdir()
+    folder.chmod(0o777)
+
+    with pytest.raises(StorageUnusableError, match=r"written to by everybody.*chmod o-w"):
+        SQLiteStorage(folder / "syncline.db").register("ingress", "{}")
+    assert list(folder.iterdir()) == []
+
+    folder.chmod(0o1777)
+    with closing(SQLiteStorage(folder / "syncline.db")) as storage:
+        assert storage.register("ingress", "{}").workflow == "ingress"
+
+
 def test_what_a_crash_left_of_a_new_file_is_swept_away(path: Path) -> None:
     """A database gets its name only when it is whole, so half of one is never opened."""
     beside(path, "-new").write_bytes(b"half a database")
@@ -277,9 +293,9 @@ def shared() -> Iterator[Path]:
     """A folder that another user can reach; pytest's own ones are private."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        folder.chmod(0o777)
+        folder.chmod(0o1777)
         yield folder
-        folder.chmod(0o777)
+        folder.chmod(0o1777)
 
 
 def test_a_folder_that_cannot_be_written_is_refused(shared: Path) -> None:

@@ -21,7 +21,7 @@ if sys.platform == "win32":
 else:
     import fcntl
 
-__all__ = ["DatabaseFile", "mounted_as", "private", "refuse_network"]
+__all__ = ["DatabaseFile", "mounted_as", "private", "refuse_network", "refuse_open_folder"]
 
 #: Locks and shared memory do not work reliably there (sqlite.org/wal.html, sqlite.org/faq.html#q5).
 _NETWORK: Final = frozenset(
@@ -64,6 +64,16 @@ def refuse_network(path: Path, mounts: str) -> None:
         )
 
 
+def refuse_open_folder(folder: Path) -> None:
+    """Raises StorageUnusableError for a folder in which anybody may replace what is not theirs."""
+    mode = folder.stat().st_mode
+    if sys.platform != "win32" and mode & stat.S_IWOTH and not mode & stat.S_ISVTX:
+        raise StorageUnusableError(
+            f"{folder} can be written to by everybody, who could put another file in the place of the database.",
+            remedy=f"Take that right away (chmod o-w {folder}), or give another path.",
+        )
+
+
 def private(path: Path) -> None:
     """Make sure that nobody else can read the file, as far as it is ours to say."""
     mode = path.stat().st_mode
@@ -102,6 +112,7 @@ class DatabaseFile:
         folder = self.path.parent
         if not folder.is_dir():
             raise StorageUnusableError(f"{folder} is not a folder.", remedy="Create it, or give another path.")
+        refuse_open_folder(folder)
         try:
             mounts = _MOUNTS.read_text("utf-8", "surrogateescape")
         except OSError:
