@@ -1,20 +1,22 @@
 """Sphinx directives that draw and list what the code says, and the reading of our docstrings.
 
-What lives here: `state-machine` (the diagram and the transitions), `error-tree`, and the step that makes an indented
-block in a docstring a block of code. Nothing here repeats a fact: states, events and classes come from `syncline`.
+What lives here: `state-machine` (the diagram and the transitions), `error-tree`, `notice-table`, and the step that
+makes an indented block in a docstring a block of code. Nothing here repeats a fact: it all comes from `syncline`.
 """
 
 from __future__ import annotations
 
 import inspect
+import logging
 from collections.abc import Iterator
 from typing import Any, ClassVar
 
+import attrs
 from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
-from syncline import errors
+from syncline import errors, instrumentation
 from syncline.state_machine import TRANSITIONS, WorkflowState
 
 #: Where each state stands, in steps from the middle. A new state has to be given a place, or the build fails.
@@ -163,6 +165,25 @@ class ErrorTree(SphinxDirective):
         return [table(["Error", "What it says"], rows)]
 
 
+class NoticeTable(SphinxDirective):
+    """Every notice: its name, its level in the log, and its fields."""
+
+    has_content: ClassVar[bool] = False
+
+    def run(self) -> list[nodes.Node]:
+        kinds = sorted(instrumentation.Notice.__subclasses__(), key=lambda kind: kind.event)
+        rows = [
+            [
+                kind.event,
+                logging.getLevelName(kind.level),
+                ", ".join(f"syncline_{one.name}" for one in attrs.fields(kind) if one.name != "workflow"),
+                (inspect.getdoc(kind) or "").splitlines()[0].replace("`", ""),
+            ]
+            for kind in kinds
+        ]
+        return [table(["syncline_event", "Level", "Fields beside syncline_workflow", "When"], rows)]
+
+
 def tree(kind: type[Exception], depth: int = 0) -> Iterator[tuple[int, type[Exception], str]]:
     yield depth, kind, (inspect.getdoc(kind) or "").splitlines()[0].replace("`", "")
     for child in sorted(kind.__subclasses__(), key=lambda found: found.__name__):
@@ -196,6 +217,7 @@ def setup(app: Sphinx) -> dict[str, bool]:
     """Called by Sphinx."""
     app.add_directive("state-machine", StateMachine)
     app.add_directive("error-tree", ErrorTree)
+    app.add_directive("notice-table", NoticeTable)
     app.connect("autodoc-process-docstring", literal_blocks)
     app.connect("autodoc-process-signature", plain_defaults)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -135,8 +135,9 @@ class WritesSettled(Notice):
     #: Put back, to be tried again later.
     delayed: int
     dead: int
-    #: Requests that count as engine calls at the target.
+    #: Requests of this batch that count as engine calls at the target.
     calls: int
+    #: From the batch's first request until it was stored.
     seconds: float
 
     def summary(self) -> str:

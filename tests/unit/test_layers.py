@@ -51,7 +51,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
         "suggestions",
     ),
     ("storage", "connectors", "workflows"),
-    ("integration", "runner", "testing"),
+    ("integration", "runner", "testing", "opentelemetry"),
 )
 
 #: Rooms of one layer that never import each other: the integration joins them.
@@ -63,6 +63,7 @@ IMPORTERS: Mapping[str, tuple[str, ...]] = {
     "cryptography": ("connectors.http", "connectors.dynamics"),
     "httpx": ("connectors.http._httpx",),
     "IPython": ("views.progress",),
+    "opentelemetry": ("opentelemetry",),
     "tenacity": ("retries",),
 }
 EVERYBODYS = frozenset({"attr", "attrs"})

@@ -69,6 +69,8 @@ class BacklogView(Shown):
     #: Held back because the target asked for silence.
     throttled: int = field(default=0, validator=_not_negative)
     throttled_until: datetime | None = field(default=None, validator=time_zone_aware)
+    #: Consent changes, opt-outs above all. They are written before everything else.
+    consent: int = field(default=0, validator=_not_negative)
     #: Dead letters that are still open. They are not part of `size`.
     dead: int = field(default=0, validator=_not_negative)
 
@@ -102,6 +104,7 @@ class BacklogView(Shown):
             "held": dict(self.held),
             "throttled": self.throttled,
             "throttled_until": _iso(self.throttled_until),
+            "consent": self.consent,
             "dead": self.dead,
         }
 
@@ -127,6 +130,7 @@ class BacklogView(Shown):
             "Waiting for a parent": count(self.waiting),
             "Held deletions": _held(self.held),
             "Throttled": f"{count(self.throttled)}{until}",
+            **({"Consent changes": count(self.consent)} if self.consent else {}),
             "Dead letters": count(self.dead),
         }
         return Table(

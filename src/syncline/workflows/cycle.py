@@ -147,6 +147,9 @@ class Cycle:
         self._refreshing: tuple[Plan, Future[object]] | None = None
         self._ready: deque[Job] = deque()
         self._settlements: list[Settlement] = []
+        #: When the first request of the batch that is being written was handed out.
+        self._batch_from: float | None = None
+        self._calls_told = 0
         self._started = self._settled_at = self._beat_at = self._looked_at = self._sampled_at = clock.monotonic()
         # What lies between two cycles measures nothing.
         limit.completed(0, self._started, saturated=False)
@@ -419,6 +422,7 @@ class Cycle:
         room = depth - self._writers.in_flight
         jobs = [self._ready.popleft() for _ in range(min(room, len(self._ready)))]
         ours = {item.id for item in self._storage.mark_sending(self.grant, [job.item for job in jobs])}
+        self._batch_from = now if self._batch_from is None else self._batch_from
         for job in jobs:
             if job.item.id in ours:
                 self._writers.submit(job)
@@ -527,10 +531,12 @@ class Cycle:
                 skipped=kinds[Settling.SKIPPED],
                 delayed=kinds[Settling.RETRY],
                 dead=kinds[Settling.DEAD],
-                calls=self.tally.calls,
-                seconds=self._settled_at - began,
+                calls=self.tally.calls - self._calls_told,
+                seconds=self._settled_at - (began if self._batch_from is None else self._batch_from),
             )
         )
+        self._calls_told = self.tally.calls
+        self._batch_from = self._settled_at if self._writers.in_flight else None
 
     def _note_progress(self) -> None:
         """Once per cycle: whoever vanishes after this was no crash without progress."""

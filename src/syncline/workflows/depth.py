@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
-from syncline.backlog import BacklogCounts, ItemState
+from syncline.backlog import BacklogCounts, ItemState, Lane
 from syncline.store import Sample
 from syncline.views.backlog import BacklogView, Trend
 
@@ -29,11 +29,12 @@ def view_of(
     rate = _rate(samples, counts, now)
     by_table: Counter[str] = Counter()
     by_operation: Counter[str] = Counter()
-    leased = 0
+    leased = consent = 0
     for group, number in counts.groups.items():
         by_table[group.table] += number
         by_operation[group.operation.value] += number
         leased += number if group.state is ItemState.LEASED else 0
+        consent += number if group.lane is Lane.CONSENT else 0
     return BacklogView(
         size=counts.size,
         as_of=now,
@@ -47,6 +48,7 @@ def view_of(
         held=counts.held,
         throttled=counts.moving - leased if throttled_until is not None else 0,
         throttled_until=throttled_until,
+        consent=consent,
         dead=counts.dead_letters,
     )
 
