@@ -261,7 +261,6 @@ class OpenTelemetryHook:
         meter.create_observable_gauge(
             "syncline.status",
             callbacks=[self._statuses],
-            unit="1",
             description="1 for the status the workflow is in, by syncline.status; 0 for the others.",
         )
 
