@@ -153,6 +153,8 @@ class Settling(StrEnum):
     DEAD = "dead"
     #: Back into the queue, not before `retry_at`.
     RETRY = "retry"
+    #: Out of the queue until the target knows the person it belongs to; see `Storage.looked_up`.
+    SET_ASIDE = "set aside"
     #: Back into the queue at once, as if it had not been claimed; nothing was sent.
     RELEASED = "released"
     #: Back into the queue as a deletion that nobody leases until it is let go or confirmed; nothing was sent.
@@ -190,6 +192,8 @@ class Settlement:
     counts: bool = True
     #: RETRY: must be read again by key first.
     refresh: bool = False
+    #: SET_ASIDE: the id of the person whom the target does not know.
+    person: str = field(default="", repr=False)
     #: DEAD: why.
     reason: DeadReason | None = None
     #: DEAD: the field it is about, where known.
@@ -218,7 +222,10 @@ class Group:
 
 @frozen(kw_only=True)
 class Totals:
-    """Since the workflow was created. `put` equals the sum of the others and of what is queued, exactly, always."""
+    """Since the workflow was created.
+
+    `put` equals the sum of the others, of what is queued and of what is set aside, exactly, always.
+    """
 
     put: int = 0
     written: int = 0
@@ -240,6 +247,8 @@ class BacklogCounts:
     oldest: datetime | None
     #: Dead letters that are still open.
     dead_letters: int
+    #: Changes that left the queue until the target knows the person they belong to.
+    set_aside: int = 0
 
     @property
     def size(self) -> int:

@@ -19,6 +19,7 @@ from attrs import field, frozen
 
 from syncline.backlog import BacklogCounts, DeadReason, Entry, Grant, Item, PutReport, Settlement, SettleReport
 from syncline.erasure import Erased
+from syncline.exported_files import FileMark
 from syncline.holds import Hold, Judgement
 from syncline.records import ReadPosition, RecordKey
 from syncline.state_machine import WorkflowState
@@ -27,6 +28,7 @@ __all__ = [
     "ActionEntry",
     "DeadLetter",
     "DeadLetterStatus",
+    "FileCommit",
     "Owner",
     "PageCommit",
     "Refusal",
@@ -147,6 +149,17 @@ class PageCommit:
     refusals: Sequence[Refusal] = ()
     #: Keys this page's full read has seen; kept only while `position.resync` is set.
     seen: Sequence[str] = ()
+    #: Rows the rules found nothing to do for; they count as put and skipped.
+    skipped: int = 0
+
+
+@frozen(kw_only=True)
+class FileCommit:
+    """Rows of an exported file and the mark behind them: stored together or not at all."""
+
+    mark: FileMark
+    entries: Sequence[Entry]
+    refusals: Sequence[Refusal] = ()
     #: Rows the rules found nothing to do for; they count as put and skipped.
     skipped: int = 0
 
@@ -312,6 +325,56 @@ class Storage(ABC):
     def begin_replay(self, grant: Grant, table: str, position: ReadPosition) -> None:
         """Move the table's position, forget the note and what an earlier resync saw, in one transaction."""
 
+    # -- exported files and what is pushed ----------------------------------------------------------------------
+
+    @abstractmethod
+    def file_marks(self, workflow: str) -> Mapping[str, FileMark]:
+        """How far each file was read, by its name. Files that were never read are missing."""
+
+    @abstractmethod
+    def commit_file(self, grant: Grant, commit: FileCommit) -> PutReport:
+        """Queue rows of a file, set aside its refusals and move its mark, in one transaction.
+
+        Entries and refusals follow the conditions of `commit_page`.
+        """
+
+    @abstractmethod
+    def forget_files(self, workflow: str, action: ActionEntry) -> int:
+        """Forget how far files were read, so that those that still lie there are read again; how many that were."""
+
+    @abstractmethod
+    def accept(self, workflow: str, entries: Sequence[Entry]) -> PutReport:
+        """Queue what is pushed from outside, without a grant, under the conditions of `put`.
+
+        Each entry gets a new read sequence, whatever its own says. Possible in every state of the workflow.
+        """
+
+    @abstractmethod
+    def forget_oldest(self, grant: Grant, table: str, keep: int, limit: int) -> int:
+        """Let the ledger of a table forget those it met first, down to `keep`, at most `limit` of them; how many."""
+
+    # -- set aside ----------------------------------------------------------------------------------------------
+
+    @abstractmethod
+    def strangers(self, workflow: str, before: datetime, limit: int) -> Sequence[str]:
+        """People of whom something is set aside and whom nobody looked up since `before`, the longest ago first."""
+
+    @abstractmethod
+    def next_stranger(self, workflow: str) -> datetime | None:
+        """When the one was looked up whose turn is next; None when nothing is set aside."""
+
+    @abstractmethod
+    def looked_up(self, grant: Grant, people: Sequence[str], known: Collection[str]) -> int:
+        """Note that these people were looked up at the target just now; how many changes went back into the queue.
+
+        What is set aside of the `known` ones is queued again, in the live lane, each with a new read sequence, under
+        the conditions of `put`; it is not counted as put once more.
+        """
+
+    @abstractmethod
+    def drop_set_aside(self, grant: Grant, before: datetime, limit: int) -> int:
+        """Discard what was set aside before a time, at most `limit`, the oldest first; how many. It counts so."""
+
     # -- backlog ------------------------------------------------------------------------------------------------
 
     @abstractmethod
@@ -407,8 +470,14 @@ class Storage(ABC):
         """Dead letters in the order they were set aside, from the one after id `after`."""
 
     @abstractmethod
-    def retry_dead_letters(self, workflow: str, ids: Sequence[int], action: ActionEntry) -> int:
-        """Queue the records of these open letters again, to be read anew by key; how many that were."""
+    def retry_dead_letters(
+        self, workflow: str, ids: Sequence[int], action: ActionEntry, *, as_read: bool = False
+    ) -> int:
+        """Queue the records of these open letters again, to be read anew by key; how many that were.
+
+        With `as_read` they are queued as they were read, for sources that cannot be asked by key; a letter without a
+        payload is to be read anew all the same.
+        """
 
     @abstractmethod
     def discard_dead_letters(self, workflow: str, ids: Sequence[int], action: ActionEntry) -> int:

@@ -104,8 +104,15 @@ ENTRIES = st.builds(
     st.booleans(),
     st.sampled_from([False, False, True]),
 )
+#: What is held or set aside has checks of its own; the model does not know it.
+APART = (Settling.HELD, Settling.SET_ASIDE)
 ENDS = st.tuples(
-    st.sampled_from(Settling), st.booleans(), st.booleans(), st.booleans(), st.sampled_from([0, 5, 100]), st.booleans()
+    st.sampled_from([one for one in Settling if one not in APART]),
+    st.booleans(),
+    st.booleans(),
+    st.booleans(),
+    st.sampled_from([0, 5, 100]),
+    st.booleans(),
 )
 
 

@@ -18,10 +18,11 @@ import pytest
 
 from syncline.backlog import DeadReason, Entry, Grant, Settlement, Settling
 from syncline.errors import StorageBusyError, StorageCorruptError, StorageError, StorageFullError
+from syncline.exported_files import FileMark
 from syncline.storage.sql_storage import SQLStorage
 from syncline.storage.sql_transaction import Transaction
 from syncline.storage.sqlite import MemoryStorage, SQLiteStorage
-from syncline.store import PageCommit, Sample, StateChange, Storage
+from syncline.store import FileCommit, PageCommit, Sample, StateChange, Storage
 from syncline.testing.storage_checks.subject import ACTION, NOON, WORKFLOW, entry, owner, position, settlements
 
 MINUTE = timedelta(seconds=60)
@@ -86,6 +87,7 @@ def writes(storage: SQLStorage, grant: Grant) -> dict[str, Callable[[], object]]
         generation=0,
     )  # fmt: skip
     page = PageCommit(table="contact", position=position(), entries=[])
+    mark = FileMark(name="a.csv", size=1, modified=1)
     return {
         "register": lambda: storage.register(WORKFLOW, "{}"),
         "change_state": lambda: storage.change_state(WORKFLOW, step),
@@ -108,6 +110,17 @@ def writes(storage: SQLStorage, grant: Grant) -> dict[str, Callable[[], object]]
         "settle": lambda: storage.settle(grant, settlements([item])),
         "retry_dead_letters": lambda: storage.retry_dead_letters(WORKFLOW, [1], ACTION),
         "discard_dead_letters": lambda: storage.discard_dead_letters(WORKFLOW, [1], ACTION),
+        "judge_held": lambda: storage.judge_held(grant, "contact", most=1, window=MINUTE),
+        "unhold": lambda: storage.unhold(grant),
+        "confirm_held": lambda: storage.confirm_held(WORKFLOW, "contact", ACTION),
+        "discard_held": lambda: storage.discard_held(WORKFLOW, "contact", ACTION),
+        "forget": lambda: storage.forget("acme", "a", ACTION),
+        "commit_file": lambda: storage.commit_file(grant, FileCommit(mark=mark, entries=[])),
+        "forget_files": lambda: storage.forget_files(WORKFLOW, ACTION),
+        "accept": lambda: storage.accept(WORKFLOW, [entry("b")]),
+        "forget_oldest": lambda: storage.forget_oldest(grant, "contact", 1, 1),
+        "looked_up": lambda: storage.looked_up(grant, ["p"], []),
+        "drop_set_aside": lambda: storage.drop_set_aside(grant, NOON, 1),
         "close_gate": lambda: storage.close_gate("p", NOON),
         "add_sample": lambda: storage.add_sample(WORKFLOW, Sample(at=NOON, size=1, written=1)),
     }
@@ -129,6 +142,12 @@ def reads(storage: SQLStorage) -> dict[str, Callable[[], object]]:
         "ledger_size": lambda: storage.ledger_size(WORKFLOW, "contact"),
         "dead_letters": lambda: storage.dead_letters(WORKFLOW),
         "gate": lambda: storage.gate("p"),
+        "holds": lambda: storage.holds(WORKFLOW),
+        "held_records": lambda: storage.held_records(WORKFLOW, "contact", 1),
+        "suppressed": lambda: storage.suppressed("acme", ["a"]),
+        "file_marks": lambda: storage.file_marks(WORKFLOW),
+        "strangers": lambda: storage.strangers(WORKFLOW, NOON, 1),
+        "next_stranger": lambda: storage.next_stranger(WORKFLOW),
         "samples": lambda: storage.samples(WORKFLOW, NOON),
     }
 
@@ -328,10 +347,10 @@ def test_the_audit_finds_what_does_not_add_up(storage: SQLiteStorage, grant: Gra
     assert found == [
         "contact, upsert, live, ready: the counter says 3 and 0 rows are there.",
         "contact, upsert, live, leased: the counter says 1 and 0 rows are there.",
-        "2 rows are queued, but 0 are ready, delayed or leased.",
+        "2 rows are queued, but 0 are ready, delayed, leased or held.",
         "1 records name a row of the queue that is not theirs.",
         "1 changes wait behind a row that is not leased.",
-        "5 changes were put, but 0 ended and 4 are queued.",
+        "5 changes were put, but 0 ended, 4 are queued and 0 set aside.",
         "the counter says 4 open dead letters and 0 are there.",
         "contact: the counter says 7 known records and 0 are there.",
     ]

@@ -36,6 +36,7 @@ def counts(tx: Transaction, workflow: str) -> BacklogCounts:
         totals=Totals(**{name: totals.get(name, 0) for name in _TOTALS}),
         oldest=_oldest(tx, workflow_id, queued),
         dead_letters=totals.get("open", 0),
+        set_aside=totals.get("set_aside", 0),
     )
 
 
@@ -99,11 +100,14 @@ def _audit_groups(tx: Transaction, workflow_id: int, kept: dict[_Line, int]) -> 
 
 def _audit_totals(tx: Transaction, workflow_id: int, queued: int) -> list[str]:
     totals = tx.totals(workflow_id)
-    put, open_letters = totals.get("put", 0), totals.get("open", 0)
+    put, open_letters, aside = (totals.get(name, 0) for name in ("put", "open", "set_aside"))
     ended = sum(totals.get(name, 0) for name in _ENDED)
     differences = []
-    if put != ended + queued:
-        differences.append(f"{put} changes were put, but {ended} ended and {queued} are queued.")
+    if put != ended + queued + aside:
+        differences.append(f"{put} changes were put, but {ended} ended, {queued} are queued and {aside} set aside.")
+    standing = _number(tx, "audit_set_aside", workflow_id)
+    if standing != aside:
+        differences.append(f"the counter says {aside} changes are set aside and {standing} are there.")
     letters = _number(tx, "audit_letters", workflow_id)
     if letters != open_letters:
         differences.append(f"the counter says {open_letters} open dead letters and {letters} are there.")

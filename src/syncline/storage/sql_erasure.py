@@ -20,7 +20,7 @@ from typing import Final, TypeAlias
 from attrs import frozen
 
 from syncline.erasure import Erased
-from syncline.storage import sql_putting
+from syncline.storage import sql_putting, sql_set_aside
 from syncline.storage.columns import key_to_column
 from syncline.storage.sql_transaction import LEASED, READY, Transaction
 from syncline.store import DeadLetterStatus
@@ -79,6 +79,7 @@ def forget(
         _forget_letters(tx, place, tx.session.rows("letters_of", (place.table_id, key_to_column(person))), found)
     for place in places:
         _forget_mentions(tx, place, _as_written(person), found)
+    found["queued"] += sum(sql_set_aside.forget_person(tx, one, key_to_column(person)) for one in workflows)
     trails = [trace(tx, list(workflows), key_to_column(person)) for trace in TRACES]
     channels = frozenset(opted_out).union(*(trail.opted_out for trail in trails))
     erased = Erased(

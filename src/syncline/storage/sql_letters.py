@@ -99,19 +99,19 @@ def letters(
     ]  # fmt: skip
 
 
-def retry(tx: Transaction, workflow: str, ids: Sequence[int]) -> int:
-    """Queue the records of open letters again; how many."""
+def retry(tx: Transaction, workflow: str, ids: Sequence[int], *, as_read: bool) -> int:
+    """Queue the records of open letters again, to be read anew or as they were read; how many."""
     workflow_id = tx.workflow_id(workflow)
     found = sorted(tx.session.rows_among("open_letters_among", (workflow_id,), ids))
-    for letter_id, _, table, key, first, ambiguous in found:
+    for letter_id, _, table, key, first, ambiguous, payload in found:
         _close(tx, workflow_id, letter_id, DeadLetterStatus.RETRIED)
         entry = Entry(
             key=RecordKey(table=table, id=key_to_id(key)),
             seq=tx.next_read(workflow_id),
-            payload=None,
+            payload=payload if as_read else None,
             lane=Lane.LIVE,
             first=bool(first),
-            refresh=True,
+            refresh=not as_read or payload is None,
         )
         sql_putting.put_again(tx, workflow_id, entry, ambiguous=bool(ambiguous))
     return len(found)

@@ -22,6 +22,7 @@ __all__ = [
     "ledger",
     "ledger_size",
     "positions",
+    "refuse",
     "unseen",
     "want_replay",
     "wanted_replays",
@@ -39,7 +40,7 @@ def commit_page(tx: Transaction, held: Held, page: PageCommit) -> PutReport:
     table_id = tx.table_id(held.workflow_id, page.table)
     report = sql_putting.put(tx, held.workflow_id, page.entries)
     for refusal in page.refusals:
-        _refuse(tx, held, refusal)
+        refuse(tx, held, refusal)
     if page.position.resync and page.seen:
         _note_seen(tx, table_id, [key_to_column(record_id) for record_id in page.seen])
     if page.skipped:
@@ -59,7 +60,8 @@ def _note_seen(tx: Transaction, table_id: int, keys: Sequence[bytes]) -> None:
     tx.session.run_many("add_seen", [(table_id, record_id) for record_id in known.values()])
 
 
-def _refuse(tx: Transaction, held: Held, refusal: Refusal) -> None:
+def refuse(tx: Transaction, held: Held, refusal: Refusal) -> None:
+    """Make a dead letter of a record that was not queued, under the conditions of `Storage.commit_page`."""
     entry = refusal.entry
     first, ambiguous = sql_putting.cancel_queued(tx, held.workflow_id, entry)
     tx.total(held.workflow_id, put=1)

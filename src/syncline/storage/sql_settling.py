@@ -11,7 +11,7 @@ from typing import TypeAlias
 from attrs import evolve, field, frozen
 
 from syncline.backlog import SUSPECT_AFTER, Grant, Settlement, SettleReport, Settling
-from syncline.storage import sql_letters
+from syncline.storage import sql_letters, sql_set_aside
 from syncline.storage.columns import as_microseconds, key_to_column, read_payload
 from syncline.storage.dialect import Row
 from syncline.storage.sql_transaction import DELAYED, DELETE, HELD, LEASED, READY, Held, Transaction
@@ -157,6 +157,10 @@ def _settle_one(tx: Transaction, held: Held, settlement: Settlement) -> bool:
     if follower is None:
         tx.expect(1, tx.session.run("remove_item", (leased.id,)))
     match settlement.settling:
+        case Settling.SET_ASIDE if follower is not None:
+            tx.total(held.workflow_id, superseded=1)
+        case Settling.SET_ASIDE:
+            _await_person(tx, held, leased, settlement)
         case Settling.WRITTEN:
             tx.total(held.workflow_id, written=1)
             sql_letters.resolve(tx, held.workflow_id, [(leased.table_id, leased.key, leased.seq)])
@@ -169,6 +173,19 @@ def _settle_one(tx: Transaction, held: Held, settlement: Settlement) -> bool:
                 settlement = evolve(settlement, fingerprint=b"")
     _leave_queue(tx, [(leased.record_id, leased.table_id, leased.known, settlement, follower)])
     return True
+
+
+def _await_person(tx: Transaction, held: Held, leased: _Leased, settlement: Settlement) -> None:
+    aside = sql_set_aside.Aside(
+        table_id=leased.table_id,
+        key=leased.key,
+        person=settlement.person,
+        seq=leased.seq,
+        ambiguous=leased.ambiguous or settlement.ambiguous,
+        checksum=leased.checksum,
+        payload=leased.payload,
+    )
+    sql_set_aside.put_aside(tx, held, aside)
 
 
 def _set_aside(tx: Transaction, held: Held, leased: _Leased, settlement: Settlement) -> None:

@@ -12,17 +12,20 @@ from typing import TypeVar, final
 
 from syncline.backlog import BacklogCounts, Entry, Grant, Item, PutReport, Settlement, SettleReport
 from syncline.erasure import Erased
+from syncline.exported_files import FileMark
 from syncline.holds import Hold, Judgement
 from syncline.records import ReadPosition
 from syncline.storage import (
     sql_counts,
     sql_erasure,
+    sql_files,
     sql_gates,
     sql_holding,
     sql_leasing,
     sql_letters,
     sql_putting,
     sql_reading,
+    sql_set_aside,
     sql_settling,
     sql_workflows,
 )
@@ -33,6 +36,7 @@ from syncline.store import (
     ActionEntry,
     DeadLetter,
     DeadLetterStatus,
+    FileCommit,
     Owner,
     PageCommit,
     Sample,
@@ -154,6 +158,41 @@ class SQLStorage(Storage):
     def begin_replay(self, grant: Grant, table: str, position: ReadPosition) -> None:
         self._write(grant.workflow, lambda tx: sql_reading.begin_replay(tx, tx.hold(grant), table, position))
 
+    # -- exported files and what is pushed ----------------------------------------------------------------------
+
+    def file_marks(self, workflow: str) -> Mapping[str, FileMark]:
+        return self._read(lambda tx: sql_files.file_marks(tx, workflow))
+
+    def commit_file(self, grant: Grant, commit: FileCommit) -> PutReport:
+        return self._write(grant.workflow, lambda tx: sql_files.commit_file(tx, tx.hold(grant), commit))
+
+    def forget_files(self, workflow: str, action: ActionEntry) -> int:
+        def work(tx: Transaction) -> int:
+            sql_workflows.note(tx, tx.workflow_id(workflow), action)
+            return sql_files.forget_files(tx, workflow)
+
+        return self._write(workflow, work)
+
+    def accept(self, workflow: str, entries: Sequence[Entry]) -> PutReport:
+        return self._write(workflow, lambda tx: sql_files.accept(tx, workflow, entries))
+
+    def forget_oldest(self, grant: Grant, table: str, keep: int, limit: int) -> int:
+        return self._write(grant.workflow, lambda tx: sql_files.forget_oldest(tx, tx.hold(grant), table, keep, limit))
+
+    # -- set aside ----------------------------------------------------------------------------------------------
+
+    def strangers(self, workflow: str, before: datetime, limit: int) -> Sequence[str]:
+        return self._read(lambda tx: sql_set_aside.strangers(tx, workflow, before, limit))
+
+    def next_stranger(self, workflow: str) -> datetime | None:
+        return self._read(lambda tx: sql_set_aside.next_stranger(tx, workflow))
+
+    def looked_up(self, grant: Grant, people: Sequence[str], known: Collection[str]) -> int:
+        return self._write(grant.workflow, lambda tx: sql_set_aside.looked_up(tx, tx.hold(grant), people, known))
+
+    def drop_set_aside(self, grant: Grant, before: datetime, limit: int) -> int:
+        return self._write(grant.workflow, lambda tx: sql_set_aside.drop(tx, tx.hold(grant), before, limit))
+
     # -- backlog ------------------------------------------------------------------------------------------------
 
     def put(self, grant: Grant, entries: Sequence[Entry]) -> PutReport:
@@ -226,10 +265,12 @@ class SQLStorage(Storage):
             )
         )
 
-    def retry_dead_letters(self, workflow: str, ids: Sequence[int], action: ActionEntry) -> int:
+    def retry_dead_letters(
+        self, workflow: str, ids: Sequence[int], action: ActionEntry, *, as_read: bool = False
+    ) -> int:
         def work(tx: Transaction) -> int:
             sql_workflows.note(tx, tx.workflow_id(workflow), action)
-            return sql_letters.retry(tx, workflow, ids)
+            return sql_letters.retry(tx, workflow, ids, as_read=as_read)
 
         return self._write(workflow, work)
 

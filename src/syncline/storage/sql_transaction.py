@@ -51,7 +51,7 @@ GROUPS: Final[Mapping[str, tuple[int, int, int]]] = MappingProxyType(
     {name: group for group, name in _NAMES_OF_GROUPS.items()}
 )
 _TOTALS: Final = (
-    "put", "written", "superseded", "skipped", "dead", "discarded", "refused", "open", "read", "turn",
+    "put", "written", "superseded", "skipped", "dead", "discarded", "refused", "set_aside", "open", "read", "turn",
 )  # fmt: skip
 
 

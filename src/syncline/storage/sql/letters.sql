@@ -25,7 +25,7 @@ WHERE d.workflow_id = :workflow_id
 ORDER BY d.id LIMIT :most;
 
 -- name: open_letters_among
-SELECT d.id, d.table_id, t.name, d.key, d.first, d.ambiguous
+SELECT d.id, d.table_id, t.name, d.key, d.first, d.ambiguous, d.payload
 FROM dead_letters d
 JOIN tables t ON t.id = d.table_id
 WHERE d.workflow_id = ? AND d.status = 'open' AND d.id IN (?*);

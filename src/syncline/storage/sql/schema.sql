@@ -239,3 +239,45 @@ CREATE TABLE suppressions (
     channels TEXT NOT NULL,
     at INTEGER NOT NULL
 ) WITHOUT ROWID;
+
+-- name: create_files
+-- How far each exported file was read, as the engine's own JSON.
+CREATE TABLE files (
+    workflow_id INTEGER NOT NULL REFERENCES workflows (id),
+    name TEXT NOT NULL,
+    mark TEXT NOT NULL,
+    PRIMARY KEY (workflow_id, name)
+) WITHOUT ROWID;
+
+-- name: create_strangers
+-- People whom the target does not know yet, and when it was asked last.
+CREATE TABLE strangers (
+    workflow_id INTEGER NOT NULL REFERENCES workflows (id),
+    person BLOB NOT NULL,
+    asked_at INTEGER NOT NULL,
+    PRIMARY KEY (workflow_id, person)
+) WITHOUT ROWID;
+
+-- name: create_strangers_asked
+CREATE INDEX strangers_asked ON strangers (workflow_id, asked_at);
+
+-- name: create_set_aside
+-- What left the queue until the target knows its person; the newest of each record.
+CREATE TABLE set_aside (
+    id INTEGER PRIMARY KEY,
+    workflow_id INTEGER NOT NULL,
+    table_id INTEGER NOT NULL,
+    key BLOB NOT NULL,
+    person BLOB NOT NULL,
+    seq INTEGER NOT NULL,
+    ambiguous INTEGER NOT NULL,
+    at INTEGER NOT NULL,
+    checksum INTEGER,
+    payload BLOB
+);
+
+-- name: create_set_aside_key
+CREATE UNIQUE INDEX set_aside_key ON set_aside (table_id, key);
+
+-- name: create_set_aside_person
+CREATE INDEX set_aside_person ON set_aside (workflow_id, person);

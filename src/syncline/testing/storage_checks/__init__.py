@@ -16,12 +16,14 @@ from typing import Final, TypeAlias
 
 from syncline.testing.storage_checks import (
     erasure,
+    files,
     grants,
     holding,
     leasing,
     letters,
     putting,
     reading,
+    set_aside,
     settling,
     workflows,
 )
@@ -34,7 +36,7 @@ Check: TypeAlias = Callable[[Subject], None]
 #: Every check, in the order of the contract.
 STORAGE_CHECKS: Final[tuple[Check, ...]] = tuple(
     check
-    for room in (workflows, grants, putting, leasing, settling, holding, reading, letters, erasure)
+    for room in (workflows, grants, putting, leasing, settling, holding, reading, letters, erasure, files, set_aside)
     for name, check in vars(room).items()
     if callable(check) and name.startswith("check_")
 )

@@ -144,7 +144,7 @@ class Subject:
         counts = self.storage.counts(workflow)
         totals = counts.totals
         ended = totals.written + totals.superseded + totals.skipped + totals.dead + totals.discarded
-        assert totals.put == ended + counts.size
+        assert totals.put == ended + counts.size + counts.set_aside
 
 
 def ids(items: Sequence[Item]) -> list[str]:
