@@ -23,6 +23,7 @@ from syncline.exported_files import FileMark
 from syncline.holds import Hold, Judgement
 from syncline.records import ReadPosition, RecordKey
 from syncline.state_machine import WorkflowState
+from syncline.sweeps import KnownRecord, Sweep
 
 __all__ = [
     "ActionEntry",
@@ -453,6 +454,35 @@ class Storage(ABC):
 
         The ledger goes on knowing the records; of one that may have been written meanwhile, with unknown values.
         """
+
+    # -- comparing the target with the source: see syncline.sweeps ------------------------------------------------
+
+    @abstractmethod
+    def known_records(self, workflow: str, table: str, *, after: int = 0, limit: int = 1_000) -> Sequence[KnownRecord]:
+        """What the ledger knows of a table behind a place, in an order that never changes."""
+
+    @abstractmethod
+    def adopt(self, workflow: str, table: str, fingerprints: Mapping[str, bytes]) -> int:
+        """Let the ledger know records that the target was found to have, with these fingerprints; how many.
+
+        Left out are records with a fingerprint of their own already, and those of which a change is queued.
+        """
+
+    @abstractmethod
+    def queue_anew(self, workflow: str, table: str, records: Sequence[str], *, there: bool) -> PutReport:
+        """Queue records in the bulk lane, to be read again by key and written whatever the ledger thinks of them.
+
+        What it knew of their values it knows no more. `there` says that the target has them, also those it did not
+        know.
+        """
+
+    @abstractmethod
+    def sweeps(self, workflow: str) -> Mapping[str, Sweep]:
+        """How far the rolling comparison of each table has come; tables that it never began with are missing."""
+
+    @abstractmethod
+    def commit_sweep(self, grant: Grant, table: str, sweep: Sweep, records: Sequence[str]) -> PutReport:
+        """Move the rolling comparison of a table, and queue what it found as `queue_anew` does, in one transaction."""
 
     # -- dead letters -------------------------------------------------------------------------------------------
 

@@ -44,6 +44,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
         "erasure",
         "holds",
         "store",
+        "sweeps",
         "instrumentation",
         "connectors.base",
         "connectors.file_source",

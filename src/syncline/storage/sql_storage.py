@@ -16,6 +16,7 @@ from syncline.exported_files import FileMark
 from syncline.holds import Hold, Judgement
 from syncline.records import ReadPosition
 from syncline.storage import (
+    sql_comparing,
     sql_counts,
     sql_erasure,
     sql_files,
@@ -44,6 +45,7 @@ from syncline.store import (
     Storage,
     WorkflowRow,
 )
+from syncline.sweeps import KnownRecord, Sweep
 
 __all__ = ["SQLStorage"]
 
@@ -246,6 +248,25 @@ class SQLStorage(Storage):
 
     def discard_held(self, workflow: str, table: str, action: ActionEntry) -> int:
         return self._write(workflow, lambda tx: sql_holding.discard_held(tx, workflow, table, action))
+
+    # -- comparing ----------------------------------------------------------------------------------------------
+
+    def known_records(self, workflow: str, table: str, *, after: int = 0, limit: int = 1_000) -> Sequence[KnownRecord]:
+        return self._read(lambda tx: sql_comparing.known_records(tx, workflow, table, after, limit))
+
+    def adopt(self, workflow: str, table: str, fingerprints: Mapping[str, bytes]) -> int:
+        return self._write(workflow, lambda tx: sql_comparing.adopt(tx, workflow, table, fingerprints))
+
+    def queue_anew(self, workflow: str, table: str, records: Sequence[str], *, there: bool) -> PutReport:
+        return self._write(workflow, lambda tx: sql_comparing.queue_anew(tx, workflow, table, records, there=there))
+
+    def sweeps(self, workflow: str) -> Mapping[str, Sweep]:
+        return self._read(lambda tx: sql_comparing.sweeps(tx, workflow))
+
+    def commit_sweep(self, grant: Grant, table: str, sweep: Sweep, records: Sequence[str]) -> PutReport:
+        return self._write(
+            grant.workflow, lambda tx: sql_comparing.commit_sweep(tx, tx.hold(grant), table, sweep, records)
+        )
 
     # -- dead letters -------------------------------------------------------------------------------------------
 

@@ -178,6 +178,22 @@ CREATE TABLE seen (
     PRIMARY KEY (table_id, record_id)
 ) WITHOUT ROWID;
 
+-- name: create_sweeps
+-- How far the rolling comparison of a table has come, and what it found.
+CREATE TABLE sweeps (
+    table_id INTEGER PRIMARY KEY REFERENCES tables (id),
+    since INTEGER NOT NULL,
+    began_at INTEGER NOT NULL,
+    after_id INTEGER NOT NULL,
+    done INTEGER NOT NULL,
+    rounds INTEGER NOT NULL,
+    checked INTEGER NOT NULL,
+    mended INTEGER NOT NULL,
+    checked_ever INTEGER NOT NULL,
+    mended_ever INTEGER NOT NULL,
+    calls INTEGER NOT NULL
+);
+
 -- name: create_dead_letters
 CREATE TABLE dead_letters (
     id INTEGER PRIMARY KEY AUTOINCREMENT,

@@ -15,6 +15,7 @@ from collections.abc import Callable
 from typing import Final, TypeAlias
 
 from syncline.testing.storage_checks import (
+    comparing,
     erasure,
     files,
     grants,
@@ -36,7 +37,20 @@ Check: TypeAlias = Callable[[Subject], None]
 #: Every check, in the order of the contract.
 STORAGE_CHECKS: Final[tuple[Check, ...]] = tuple(
     check
-    for room in (workflows, grants, putting, leasing, settling, holding, reading, letters, erasure, files, set_aside)
+    for room in (
+        workflows,
+        grants,
+        putting,
+        leasing,
+        settling,
+        holding,
+        reading,
+        letters,
+        comparing,
+        erasure,
+        files,
+        set_aside,
+    )
     for name, check in vars(room).items()
     if callable(check) and name.startswith("check_")
 )

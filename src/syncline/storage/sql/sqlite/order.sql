@@ -30,3 +30,9 @@ WHERE r.table_id = ?
     AND (r.fingerprint IS NOT NULL OR r.item_id IS NOT NULL)
     AND NOT EXISTS (SELECT 1 FROM seen s WHERE s.table_id = r.table_id AND s.record_id = r.id)
 ORDER BY r.id LIMIT ?;
+
+-- name: known_after
+SELECT r.id, r.key, CASE WHEN r.item_id IS NULL THEN 0 ELSE 1 END
+FROM records r NOT INDEXED
+WHERE r.table_id = ? AND r.id > ? AND r.fingerprint IS NOT NULL
+ORDER BY r.id LIMIT ?;
