@@ -23,6 +23,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     (
         "records",
         "schemas",
+        "schema_changes",
         "definition_changes",
         "definition_checks",
         "definition_json",

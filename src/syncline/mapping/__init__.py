@@ -15,6 +15,7 @@ from syncline.mapping.decision import (
     SkipReason,
     WriteDecision,
     decide,
+    is_unfit,
 )
 from syncline.mapping.links import LinkedTo, LinkRule
 from syncline.mapping.plan import TablePlan, compile_plan
@@ -32,4 +33,5 @@ __all__ = [
     "WriteDecision",
     "compile_plan",
     "decide",
+    "is_unfit",
 ]

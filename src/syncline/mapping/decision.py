@@ -23,7 +23,16 @@ from syncline.mapping.links import LinkedTo
 from syncline.mapping.plan import FieldRule, TablePlan
 from syncline.records import Change, Value, Values, Write
 
-__all__ = ["Decision", "LedgerHash", "RefuseDecision", "SkipDecision", "SkipReason", "WriteDecision", "decide"]
+__all__ = [
+    "Decision",
+    "LedgerHash",
+    "RefuseDecision",
+    "SkipDecision",
+    "SkipReason",
+    "WriteDecision",
+    "decide",
+    "is_unfit",
+]
 
 #: A fingerprint as the ledger gives it back. Bytes of any other length than 16 say "it is there, content unknown".
 LedgerHash: TypeAlias = bytes
@@ -127,6 +136,25 @@ def decide(
             raise
         return refusal
     return _decide_write(change, plan, entry, always, once, first=first)
+
+
+def is_unfit(change: Change, plan: TablePlan) -> bool:
+    """Whether the rules refuse the values of a record; what was not read is no reason. Cheaper than `decide`."""
+    values = change.values
+    if values is None:
+        return False
+    if plan.reads_key:
+        values = {**values, plan.source.primary_key: change.key.id}
+    try:
+        if plan.passes is not None and not plan.passes(values):
+            return False
+        for column, convert in (*plan.always_steps, *plan.once_steps):
+            convert(values[column])
+    except KeyError:
+        return False
+    except UnfitError:
+        return True
+    return False
 
 
 def _decide_delete(change: Change, plan: TablePlan, entry: LedgerHash | None, unknown_too: bool) -> Decision:

@@ -53,6 +53,9 @@ class TablePlan:
     target: TableSchema
     #: Every Dynamics column to read: mapped, filtered or replaced; sorted, without the primary key.
     columns: tuple[str, ...]
+    #: The fields of either side that the rules rest on, by the names they are read and written by.
+    source_fields: frozenset[str] = field(repr=False)
+    target_fields: frozenset[str] = field(repr=False)
     #: Sixteen hex digits that change with the rules: the mapping, its settings and the schemas of the fields it uses.
     rules_hash: str
     #: Lookups that point to records of mapped tables, by target. Every change writes them, behind `always`.
@@ -171,6 +174,8 @@ class _Compiler:
             source=self.source,
             target=self.target,
             columns=tuple(sorted(columns - {self.source.primary_key})),
+            source_fields=self._names("source "),
+            target_fields=self._names("target "),
             rules_hash=self._rules_hash(),
             links=links,
             always=always,
@@ -376,6 +381,9 @@ class _Compiler:
         except UnfitError as error:
             self._note(path, f"{name} {error}")
             return None
+
+    def _names(self, side: str) -> frozenset[str]:
+        return frozenset(schema.name for known, schema in self.used.items() if known.startswith(side))
 
     def _rules_hash(self) -> str:
         rules = {

@@ -24,6 +24,7 @@ from syncline.errors import (
     CheckFailedError,
     LeaseLostError,
     RetryLaterError,
+    SchemaChangedError,
     StopWorkflowError,
     StorageBusyError,
     StorageFullError,
@@ -379,6 +380,7 @@ class Workflow(ABC, Generic[D]):
         if snapshot is None:
             failed = CheckFailedError("\n".join(str(check) for check in report.failed))
             return self._fail(row, grant, failed, WorkflowEvent.CHECKS_FAILED, about="")
+        snapshot = evolve(snapshot, checked_at=self._storage.now())
         change = StateChange(
             expected_state=row.state,
             expected_generation=row.generation,
@@ -495,6 +497,8 @@ class Workflow(ABC, Generic[D]):
         if not row.state.started:
             raise LeaseLostError("Another process took the workflow over and stopped it.")
         state = next_state(row.state, event)
+        if isinstance(error, SchemaChangedError) and not about:
+            about = f"{error.table}.{error.field}" if error.field else error.table
         told = WorkflowError(
             kind=type(error).__name__, message=error.message, remedy=error.remedy, at=self._storage.now(), about=about
         )

@@ -18,25 +18,36 @@ from syncline.clock import Clock
 from syncline.connectors.base import CampaignConnector, DynamicsConnector, Gate
 from syncline.definition_json import definition_from_json
 from syncline.definitions import IngressDefinition
-from syncline.errors import CursorLostError, ProtocolError
+from syncline.errors import (
+    ConflictError,
+    CursorLostError,
+    LeaseLostError,
+    ProtocolError,
+    RecordRefusedError,
+    RetryLaterError,
+    SchemaChangedError,
+)
 from syncline.instrumentation import Instrumentation, PageRead, ResyncStarted
-from syncline.mapping import RefuseDecision, TablePlan, WriteDecision, compile_plan, decide
+from syncline.mapping import RefuseDecision, TablePlan, WriteDecision, decide
 from syncline.records import (
     Change,
     Outcome,
     Page,
     ReadPosition,
+    ReadRequest,
     ReadStage,
     RecordKey,
     decode_values,
     encode_values,
 )
-from syncline.store import PageCommit, Refusal, Storage
+from syncline.state_machine import WorkflowState
+from syncline.store import PageCommit, Refusal, StateChange, Storage
 from syncline.workflows import reading
 from syncline.workflows.checks import CheckReport
 from syncline.workflows.holding import DeleteGuard
 from syncline.workflows.ingress_actions import IngressActions
 from syncline.workflows.ingress_checks import preflight
+from syncline.workflows.schema_watch import SchemaWatch
 from syncline.workflows.settings import EngineSettings
 from syncline.workflows.snapshot import Snapshot
 from syncline.workflows.verdicts import dead, held, skipped
@@ -96,13 +107,7 @@ class _IngressWork(Work):
         self._clock = clock
         self._settings = settings
         self._tell = tell
-        self._targets = snapshot.targets
-        self._plans: dict[str, TablePlan] = {
-            mapping.table: compile_plan(
-                mapping, definition, snapshot.sources[mapping.table], snapshot.targets[mapping.resource]
-            )
-            for mapping in definition.mappings
-        }
+        self._watch = SchemaWatch(snapshot, definition, dynamics, campaign, interval=settings.schema_interval)
         self._positions = dict(storage.positions(workflow))
         #: The links that the read under way of each table has gone through in this cycle.
         self._ways: dict[str, set[str]] = {}
@@ -116,6 +121,10 @@ class _IngressWork(Work):
     @property
     def gates(self) -> Sequence[Gate]:
         return (*self._dynamics.gates, *self._campaign.gates)
+
+    @property
+    def _plans(self) -> Mapping[str, TablePlan]:
+        return self._watch.plans
 
     def begin(self, grant: Grant) -> None:
         self._guard.begin(grant)
@@ -132,6 +141,10 @@ class _IngressWork(Work):
     # -- reading -------------------------------------------------------------------------------------------------------
 
     def next_reading(self, grant: Grant, queued: int) -> Reading | None:
+        if (learnt := self._watch.news()) is not None:
+            self._keep_snapshot(grant, learnt)
+        if self._watch.is_due(self._storage.now()):
+            return self._look_again(grant)
         for table in self._by_urgency():
             position = self._positions.get(table)
             tracked = position is not None and position.stage is ReadStage.DELTA
@@ -141,6 +154,34 @@ class _IngressWork(Work):
                 return self._missing(grant, table, position)
             return self._page(grant, table, position)
         return self._guard.next(grant, self._caught_up)
+
+    def _look_again(self, grant: Grant) -> Reading:
+        """Both sides' schemas, compared with what is known of them."""
+
+        def keep(_: object) -> int:
+            self._keep_snapshot(grant, self._watch.checked(self._storage.now()))
+            return 0
+
+        def failed(error: BaseException) -> None:
+            if not isinstance(error, RetryLaterError):
+                raise error
+            self._watch.postpone(self._storage.now())
+
+        return Reading(fetch=lambda: self._watch.verify(self._plans, key=True), keep=keep, failed=failed, about="")
+
+    def _keep_snapshot(self, grant: Grant, snapshot: Snapshot) -> None:
+        """What was learnt holds for every later cycle of this generation, in whatever process."""
+        running, generation = WorkflowState.RUNNING, grant.generation
+        change = StateChange(
+            expected_state=running,
+            expected_generation=generation,
+            state=running,
+            generation=generation,
+            snapshot=snapshot.to_json(),
+            grant=grant,
+        )
+        if not self._storage.change_state(self._workflow, change):
+            raise LeaseLostError("The workflow was taken over while its schemas were looked at.")
 
     def _by_urgency(self) -> list[str]:
         """The tables that are due: those whose changes are tracked first, then the one that waited longest.
@@ -167,11 +208,25 @@ class _IngressWork(Work):
             position = self._full_read(seq, first=not known, resync=known or self._has_traces(table))
         request = reading.request_for(table, self._plans[table].columns, position, self._settings.overlap_margin)
         return Reading(
-            fetch=partial(self._dynamics.read, request),
+            fetch=partial(self._read, request),
             keep=partial(self._keep, grant, table, position, seq, self._clock.monotonic()),
             failed=partial(self._failed, grant, table, position),
             about=table,
         )
+
+    def _read(self, request: ReadRequest) -> Page:
+        """One page, and where it hints at a changed schema, a look at that too; on a reader thread."""
+        try:
+            page = self._dynamics.read(request)
+        except SchemaChangedError:
+            self._watch.verify([request.table])  # which names the field, if it is one that the rules need
+            if request.link is None:
+                raise
+            raise CursorLostError(
+                f"The position in {request.table} names columns that are not needed any more and are gone."
+            ) from None
+        self._watch.heed(request.table, page.changes)
+        return page
 
     def _full_read(self, seq: int, *, first: bool, resync: bool) -> ReadPosition:
         return reading.begin(now=self._source_time(), seq=seq, first=first, resync=resync)
@@ -303,7 +358,8 @@ class _IngressWork(Work):
                 values = None if item.payload is None else decode_values(item.payload)
                 change = Change(key=item.key, values=values)
                 (stale.append(item) if _lacks(plan, change) else known.append((item, change)))
-        decided, jobs = self._decide_items(known)
+        # What was read under older rules, or another schema, is seen anew before it is set aside for good.
+        decided, jobs = self._decide_items(known, refused=stale)
         refresh = self._refresher(stale) if stale else None
         return Plan(settlements=[*settlements, *decided], jobs=jobs, refresh=refresh, refreshing=stale)
 
@@ -320,15 +376,24 @@ class _IngressWork(Work):
         def fetch() -> dict[RecordKey, Change]:
             found: dict[RecordKey, Change] = {}
             for table, records in wanted.items():
-                answer = self._dynamics.fetch(table, self._plans[table].columns, records)
-                found.update((change.key, change) for change in answer.values())
+                changes = tuple(self._fetch(table, records).values())
+                self._watch.heed(table, changes)
+                found.update((change.key, change) for change in changes)
             return found
 
         return fetch
 
+    def _fetch(self, table: str, records: Sequence[str]) -> Mapping[str, Change]:
+        try:
+            return self._dynamics.fetch(table, self._plans[table].columns, records)
+        except SchemaChangedError:
+            self._watch.verify([table])  # which names the field, if it is one that the rules need
+            raise
+
     def _decide_items(
-        self, pairs: Sequence[tuple[Item, Change]], *, read_by_key: bool = False
+        self, pairs: Sequence[tuple[Item, Change]], *, read_by_key: bool = False, refused: list[Item] | None = None
     ) -> tuple[list[Settlement], list[Job]]:
+        """What becomes of each; those that the rules refuse go to `refused` where that is given, else they die."""
         settlements: list[Settlement] = []
         jobs: list[Job] = []
         ledgers = {
@@ -341,7 +406,9 @@ class _IngressWork(Work):
             # After an attempt without an answer only the target knows what it holds.
             known = _THERE_PERHAPS if item.ambiguous else remembered
             decision = decide(change, plan, known, first=item.first)
-            if isinstance(decision, RefuseDecision):
+            if isinstance(decision, RefuseDecision) and refused is not None:
+                refused.append(item)
+            elif isinstance(decision, RefuseDecision):
                 settlements.append(dead(item, DeadReason.CONVERSION, str(decision.error), decision.error.field))
             elif isinstance(decision, WriteDecision):
                 if decision.write.delete and self._guard.holds(item, change, read_by_key=read_by_key):
@@ -354,10 +421,16 @@ class _IngressWork(Work):
 
     def _job(self, item: Item, plan: TablePlan, decision: WriteDecision) -> Job:
         write = evolve(decision.write, ambiguous=item.ambiguous)
-        resource = self._targets[plan.mapping.resource]
+        resource = plan.target
 
         def send(still_ours: Callable[[], None]) -> Outcome:
-            return self._campaign.apply(write, resource, still_ours=still_ours)
+            looks = self._watch.looks
+            try:
+                return self._campaign.apply(write, resource, still_ours=still_ours)
+            except RecordRefusedError:
+                if self._watch.heed_refusal(item.key.table, looks):
+                    raise ConflictError(f"The schema of {resource.name} changed: {item.key} is decided anew.") from None
+                raise
 
         return Job(
             item=item,

@@ -54,5 +54,7 @@ class EngineSettings:
     #: Delay before a failed record's next attempt: doubles from the first to the second number.
     retry_first: timedelta = field(default=timedelta(seconds=2), validator=_positive)
     retry_most: timedelta = field(default=timedelta(minutes=15), validator=_positive)
+    #: How often both sides' schemas are looked at again while everything is well.
+    schema_interval: timedelta = field(default=timedelta(minutes=10), validator=_positive)
     #: Between two looks at whether anything changed, in `run()`.
     idle_wait: timedelta = field(default=timedelta(seconds=5), validator=_positive)

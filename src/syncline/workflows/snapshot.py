@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 
 from attrs import asdict, frozen
@@ -30,6 +31,8 @@ class Snapshot:
     sources: Mapping[str, TableSchema]
     #: Target table to its schema.
     targets: Mapping[str, TableSchema]
+    #: When both sides were last found to be as described here.
+    checked_at: datetime | None = None
 
     def to_json(self) -> str:
         return json.dumps(
@@ -39,18 +42,21 @@ class Snapshot:
                 "target_identity": self.target_identity,
                 "sources": {name: asdict(schema) for name, schema in self.sources.items()},
                 "targets": {name: asdict(schema) for name, schema in self.targets.items()},
+                "checked_at": None if self.checked_at is None else self.checked_at.isoformat(),
             }
         )
 
     @classmethod
     def from_json(cls, text: str) -> Snapshot:
         found: dict[str, Any] = json.loads(text)
+        checked_at = found["checked_at"]
         return cls(
             definition=found["definition"],
             source_identity=found["source_identity"],
             target_identity=found["target_identity"],
             sources={name: _table(schema) for name, schema in found["sources"].items()},
             targets={name: _table(schema) for name, schema in found["targets"].items()},
+            checked_at=None if checked_at is None else datetime.fromisoformat(checked_at),
         )
 
 
