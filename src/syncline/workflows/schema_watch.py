@@ -27,6 +27,8 @@ __all__ = ["SchemaWatch", "changes_of", "look", "unknown_values"]
 
 #: When a service cannot be asked, the look that is due waits this long.
 _LATER = timedelta(minutes=1)
+#: However short the interval is, pages are read between two looks.
+_SOONEST = timedelta(seconds=1)
 
 
 def look(
@@ -107,6 +109,7 @@ class SchemaWatch:
     def checked(self, now: datetime) -> Snapshot:
         """Everything was looked at; the snapshot to keep."""
         with self._lock:
+            self._not_before = now + _SOONEST
             self._snapshot = evolve(self._snapshot, checked_at=now)
             self._learnt = False
             return self._snapshot
