@@ -99,6 +99,13 @@ class DynamicsConnector(Connector):
     def fetch(self, table: str, columns: Sequence[str], ids: Sequence[str]) -> Mapping[str, Change]:
         """The current state of these records. Ids that are not in the answer do not exist any more."""
 
+    def schema_mark(self, table: str) -> str | None:
+        """Something that differs after any schema of the environment changed; None where the service tells nothing.
+
+        Asked after every page that brought changes, so it should cost little. Only equality means anything.
+        """
+        return None
+
     def count(self, table: str) -> int | None:
         """About how many rows the table has; None where the service cannot say. May be a day old."""
         return None

@@ -13,7 +13,14 @@ from attrs import define, field
 from syncline.connectors.base import CampaignConnector, DynamicsConnector, KeyProblem
 from syncline.definition_json import definition_to_json
 from syncline.definitions import IngressDefinition
-from syncline.errors import DefinitionError, RetryLaterError, SetupError, StopWorkflowError, SynclineError
+from syncline.errors import (
+    DefinitionError,
+    RetryLaterError,
+    SchemaChangedError,
+    SetupError,
+    StopWorkflowError,
+    SynclineError,
+)
 from syncline.mapping import LinkRule, compile_plan
 from syncline.schemas import FieldType, TableSchema
 from syncline.table_mapping import TableMapping
@@ -41,6 +48,7 @@ class _Preflight:
     checks: list[Check] = field(factory=list)
     sources: dict[str, TableSchema] = field(factory=dict)
     targets: dict[str, TableSchema] = field(factory=dict)
+    marks: dict[str, str | None] = field(factory=dict)
 
     # -- noting ----------------------------------------------------------------------------------------------------
 
@@ -110,6 +118,7 @@ class _Preflight:
     def source(self, mapping: TableMapping) -> TableSchema | None:
         name = f"{mapping.table}: exists in Dynamics 365"
         try:
+            mark = self._mark(mapping.table)
             schema = self.dynamics.describe(mapping.table, language=self.definition.label_language)
         except RetryLaterError:
             raise
@@ -126,7 +135,15 @@ class _Preflight:
             return None
         self.passed(tracking)
         self.sources[mapping.table] = schema
+        self.marks[mapping.table] = mark
         return schema
+
+    def _mark(self, table: str) -> str | None:
+        """Before the schema is read, so that a change meanwhile shows as one."""
+        try:
+            return self.dynamics.schema_mark(table)
+        except SchemaChangedError:
+            return None  # there is no such table, which the next question says
 
     def target(self, mapping: TableMapping) -> TableSchema | None:
         name = f"{mapping.resource}: exists in Campaign"
@@ -251,5 +268,6 @@ def preflight(
         target_identity=campaign.identity,
         sources=flight.sources,
         targets=flight.targets,
+        marks=flight.marks,
     )
     return flight.report(), snapshot

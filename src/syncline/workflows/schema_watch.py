@@ -15,7 +15,7 @@ from attrs import evolve
 
 from syncline.connectors.base import CampaignConnector, DynamicsConnector
 from syncline.definitions import IngressDefinition
-from syncline.errors import DefinitionError, SchemaChangedError
+from syncline.errors import DefinitionError, SchemaChangedError, SynclineError
 from syncline.mapping import TablePlan, compile_plan, is_unfit
 from syncline.records import Change, Values
 from syncline.schema_changes import ChangeEffect, SchemaChange, SchemaSide, compare_schemas, key_gone, learn
@@ -79,6 +79,7 @@ class SchemaWatch:
         #: One look at a target serves every refusal that came before it began.
         self._looking = threading.Lock()
         self._looks = self._taught = 0
+        self._trouble: SynclineError | None = None
 
     @property
     def snapshot(self) -> Snapshot:
@@ -135,14 +136,20 @@ class SchemaWatch:
             self._judge(mapping, source, target, problem)
 
     def heed(self, table: str, changes: Sequence[Change]) -> None:
-        """Look at a table again if what was read of it hints at a change: values that the rules refuse, or do not know.
+        """Look at a table again if there is a hint that it changed before this was read of it.
 
-        Raises as `verify`. What nobody describes afterwards either goes by its technical value.
+        Hints are the source's mark, and values that the rules refuse or do not know. Raises as `verify`. What nobody
+        describes afterwards either goes by its technical value.
         """
-        plan = self._plans[table]
-        if not unknown_values(plan, changes) and not any(is_unfit(change, plan) for change in changes):
+        if not changes:
+            return
+        plan, mark = self._plans[table], self._dynamics.schema_mark(table)
+        moved = mark is not None and mark != self._snapshot.marks.get(table)
+        if not (moved or unknown_values(plan, changes) or any(is_unfit(change, plan) for change in changes)):
             return
         self.verify([table])
+        if moved:
+            self._note_mark(table, mark)
         unknown = unknown_values(self._plans[table], changes)
         if unknown:
             self._add_unnamed(self._definition.mapping(table), unknown)
@@ -160,11 +167,20 @@ class SchemaWatch:
         with self._looking:
             if self._looks <= looks:
                 self._looks += 1
-                mapping = self._definition.mapping(table)
-                target = self._campaign.describe(mapping.resource)
-                if self._judge(mapping, self._snapshot.sources[table], target, None):
-                    self._taught = self._looks
+                self._look_at_target(self._definition.mapping(table))
+            if self._trouble is not None:
+                raise self._trouble
             return self._taught > looks
+
+    def _look_at_target(self, mapping: TableMapping) -> None:
+        self._trouble = None
+        try:
+            target = self._campaign.describe(mapping.resource)
+            if self._judge(mapping, self._snapshot.sources[mapping.table], target, None):
+                self._taught = self._looks
+        except SynclineError as error:
+            # Whoever waited for this look has its answer, too: nobody's record is at fault.
+            self._trouble = error
 
     # -- judging ---------------------------------------------------------------------------------------------------
 
@@ -185,6 +201,11 @@ class SchemaWatch:
             if source is None or target is None:
                 return False
             return self._take_up(mapping, learn(known.sources[mapping.table], source), target)
+
+    def _note_mark(self, table: str, mark: str | None) -> None:
+        with self._lock:
+            self._snapshot = evolve(self._snapshot, marks={**self._snapshot.marks, table: mark})
+            self._learnt = True
 
     def _add_unnamed(self, mapping: TableMapping, values: Mapping[str, Iterable[int]]) -> None:
         """Values without a label, so that they are not asked about again."""

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from attrs import asdict, frozen
+from attrs import asdict, field, frozen
 
 from syncline.schemas import FieldSchema, FieldType, TableSchema
 
@@ -31,6 +31,8 @@ class Snapshot:
     sources: Mapping[str, TableSchema]
     #: Target table to its schema.
     targets: Mapping[str, TableSchema]
+    #: Source table to what `DynamicsConnector.schema_mark` said before its schema was read.
+    marks: Mapping[str, str | None] = field(factory=dict)
     #: When both sides were last found to be as described here.
     checked_at: datetime | None = None
 
@@ -42,6 +44,7 @@ class Snapshot:
                 "target_identity": self.target_identity,
                 "sources": {name: asdict(schema) for name, schema in self.sources.items()},
                 "targets": {name: asdict(schema) for name, schema in self.targets.items()},
+                "marks": dict(self.marks),
                 "checked_at": None if self.checked_at is None else self.checked_at.isoformat(),
             }
         )
@@ -56,6 +59,7 @@ class Snapshot:
             target_identity=found["target_identity"],
             sources={name: _table(schema) for name, schema in found["sources"].items()},
             targets={name: _table(schema) for name, schema in found["targets"].items()},
+            marks=found["marks"],
             checked_at=None if checked_at is None else datetime.fromisoformat(checked_at),
         )
 

@@ -51,6 +51,8 @@ _API = "api/data/v9.2"
 _LARGEST_PAGE = 5_000
 #: Ids in one filter: about five kilobytes of address.
 _IDS = 100
+_METADATA_VERSION = "@Microsoft.Dynamics.CRM.globalmetadataversion"
+_LONGEST_MARK = 200
 _HEADERS = {"Accept": "application/json", "OData-MaxVersion": "4.0", "OData-Version": "4.0", "If-None-Match": "null"}
 
 
@@ -185,6 +187,14 @@ class Dataverse(DynamicsConnector):
     def lookups(self, table: str) -> Sequence[Lookup]:
         """How each lookup of the table is written, per table it may point to."""
         return metadata.lookups(self._metadata, table)
+
+    def schema_mark(self, table: str) -> str | None:
+        """The environment's metadata version, which a read of one row tells when it is asked for all annotations."""
+        head = self._head(table)
+        row = f"{head.entity_set}?{odata.select([head.primary_id])}&$top=1"
+        content = self._get(row, Question(table=table), prefer='odata.include-annotations="*"')
+        mark = content.get(_METADATA_VERSION) if isinstance(content, dict) else None
+        return mark if isinstance(mark, str) and len(mark) <= _LONGEST_MARK else None
 
     def count(self, table: str) -> int | None:
         """Rows as of a snapshot of the last 24 hours (`RetrieveTotalRecordCount`); None for a table it cannot count."""
