@@ -12,7 +12,7 @@ turns, and within a table the oldest row leaves first. Every number shown is kep
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from enum import IntEnum, StrEnum
 from typing import Protocol
@@ -70,6 +70,8 @@ class ItemState(StrEnum):
     LEASED = "leased"
     #: A deletion that waits until it is let go or confirmed; see `syncline.holds`.
     HELD = "held"
+    #: Waits until another record, its parent, is at the target; see `syncline.parents`.
+    WAITING = "waiting"
 
 
 @frozen(kw_only=True)
@@ -140,6 +142,8 @@ class Item:
     queued_at: datetime
     #: It was held as a deletion and may go now.
     confirmed: bool = False
+    #: Since when this change has waited for its parent; None when it never did.
+    waits_from: datetime | None = None
 
 
 class Settling(StrEnum):
@@ -159,6 +163,8 @@ class Settling(StrEnum):
     RELEASED = "released"
     #: Back into the queue as a deletion that nobody leases until it is let go or confirmed; nothing was sent.
     HELD = "held"
+    #: Back into the queue until `parent` is at the target, or not before `retry_at`; nothing was sent.
+    WAITING = "waiting"
 
 
 class DeadReason(StrEnum):
@@ -172,6 +178,8 @@ class DeadReason(StrEnum):
     EXHAUSTED = "exhausted"
     #: The process died each time this record was being sent alone.
     CRASHED = "crashed"
+    #: The record that it points to is not at the target and is not coming.
+    PARENT = "parent"
 
 
 @frozen(kw_only=True)
@@ -184,8 +192,10 @@ class Settlement:
     fingerprint: bytes | None = field(default=None, repr=False)
     #: WRITTEN as a delete: the ledger forgets the key.
     forget: bool = False
-    #: RETRY: the earliest time of the next attempt.
+    #: RETRY: the earliest time of the next attempt. WAITING: when to look again although nothing happened.
     retry_at: datetime | None = None
+    #: WAITING and DEAD: the record that must be at the target first.
+    parent: RecordKey | None = None
     #: RETRY and DEAD: the attempt may have been applied.
     ambiguous: bool = False
     #: RETRY: false gives the attempt back, because the service failed and not the record.
@@ -265,6 +275,11 @@ class BacklogCounts:
         return found
 
     @property
+    def waiting(self) -> int:
+        """Changes that wait for their parents."""
+        return sum(number for group, number in self.groups.items() if group.state is ItemState.WAITING)
+
+    @property
     def moving(self) -> int:
         """What will be written without anybody's word: all that is queued but what is held."""
         return self.size - self.held.total()
@@ -286,14 +301,16 @@ class Backlog(Protocol):
           `ambiguous` stays.
         - A key that is leased: the change waits behind it under the same conditions and is never merged into what is
           being sent.
+        - A key that waits for its parent is ready with the newer change, and with an older one.
         - A key that is held leaves the hold with the newer change, ready; an older one leaves it held.
         """
 
-    def lease(self, grant: Grant, limit: int) -> Sequence[Item]:
+    def lease(self, grant: Grant, limit: int, before: Mapping[str, Collection[str]] | None = None) -> Sequence[Item]:
         """Claim up to `limit` rows, and count the attempt, in one transaction.
 
-        - Eligible: ready rows, and delayed rows whose time has come. Never a key that is leased.
-        - Order: lane, then turns between tables, then the row that has been queued longest.
+        - Eligible: ready rows, and delayed and waiting rows whose time has come. Never a key that is leased.
+        - Order: lane, then turns between tables, then the row that has been queued longest. `before` names for a
+          table those that go before it: while one of them has ready rows in a lane, the table has no turn there.
         - A suspect, on which processes died `SUSPECT_AFTER` times or more while it was marked as being sent, is
           leased alone: it is the only item returned, and only when the grant holds no other leased row. Rows that
           are no suspects go on being leased meanwhile, but none while a suspect is.
@@ -313,6 +330,12 @@ class Backlog(Protocol):
           same (RETRY, RELEASED and HELD then count as superseded). `ambiguous` and `first` are kept where the attempt
           was not WRITTEN.
         - The ledger and the dead letters change in the same transaction. WRITTEN resolves the key's dead letters.
+        - WAITING: the row is ready again as soon as its parent ends in any way but RETRY and RELEASED, in that very
+          transaction, and at the latest at `retry_at`. `waits_from` tells since when the same change has waited. A
+          parent that the ledger knows by now and that is not queued makes it ready at once; one that the ledger knows
+          does so with DEAD that names a parent.
+        - A parent that is WRITTEN or SKIPPED and that the ledger knows then queues the records of all open letters that
+          name it, to be read anew by key.
         - DEAD after an attempt that may have been applied leaves an empty fingerprint in the ledger: the target may
           have the record, and nobody knows with which values.
         """

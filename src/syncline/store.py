@@ -21,6 +21,7 @@ from syncline.backlog import BacklogCounts, DeadReason, Entry, Grant, Item, PutR
 from syncline.erasure import Erased
 from syncline.exported_files import FileMark
 from syncline.holds import Hold, Judgement
+from syncline.parents import Parent
 from syncline.records import ReadPosition, RecordKey
 from syncline.state_machine import WorkflowState
 from syncline.sweeps import KnownRecord, Sweep
@@ -192,6 +193,8 @@ class DeadLetter:
     generation: int
     attempts: int
     status: DeadLetterStatus
+    #: The record that would have to be at the target first, where that is why.
+    parent: RecordKey | None = None
 
 
 @frozen(kw_only=True)
@@ -383,7 +386,7 @@ class Storage(ABC):
         """See `Backlog.put`."""
 
     @abstractmethod
-    def lease(self, grant: Grant, limit: int) -> Sequence[Item]:
+    def lease(self, grant: Grant, limit: int, before: Mapping[str, Collection[str]] | None = None) -> Sequence[Item]:
         """See `Backlog.lease`."""
 
     @abstractmethod
@@ -400,11 +403,24 @@ class Storage(ABC):
 
     @abstractmethod
     def next_due(self, workflow: str) -> datetime | None:
-        """When the next delayed row becomes ready; None when none is delayed."""
+        """When the next delayed or waiting row becomes ready at the latest; None when there is none."""
 
     @abstractmethod
     def audit(self, workflow: str) -> Sequence[str]:
         """Recompute every counter from the rows; one sentence per difference. Empty when all is exact."""
+
+    # -- parents ------------------------------------------------------------------------------------------------
+
+    @abstractmethod
+    def parents(self, workflow: str, keys: Collection[RecordKey]) -> Mapping[RecordKey, Parent]:
+        """What is known of these records, each of them, that others point to."""
+
+    @abstractmethod
+    def circle(self, workflow: str, child: RecordKey, parent: RecordKey) -> Sequence[RecordKey]:
+        """The records that would wait for each other if `child` waited for `parent`: from the child back to it.
+
+        Empty when they would not.
+        """
 
     # -- ledger -------------------------------------------------------------------------------------------------
 

@@ -104,8 +104,8 @@ ENTRIES = st.builds(
     st.booleans(),
     st.sampled_from([False, False, True]),
 )
-#: What is held or set aside has checks of its own; the model does not know it.
-APART = (Settling.HELD, Settling.SET_ASIDE)
+#: What is held, waits or is set aside has checks of its own; the model does not know it.
+APART = (Settling.HELD, Settling.SET_ASIDE, Settling.WAITING)
 ENDS = st.tuples(
     st.sampled_from([one for one in Settling if one not in APART]),
     st.booleans(),

@@ -23,7 +23,7 @@ from syncline.storage.sql_storage import SQLStorage
 from syncline.storage.sql_transaction import Transaction
 from syncline.storage.sqlite import MemoryStorage, SQLiteStorage
 from syncline.store import FileCommit, PageCommit, Sample, StateChange, Storage
-from syncline.testing.storage_checks.subject import ACTION, NOON, WORKFLOW, entry, owner, position, settlements
+from syncline.testing.storage_checks.subject import ACTION, NOON, WORKFLOW, entry, key, owner, position, settlements
 
 MINUTE = timedelta(seconds=60)
 
@@ -141,10 +141,12 @@ def reads(storage: SQLStorage) -> dict[str, Callable[[], object]]:
         "ledger": lambda: storage.ledger(WORKFLOW, "contact", ["a"]),
         "ledger_size": lambda: storage.ledger_size(WORKFLOW, "contact"),
         "dead_letters": lambda: storage.dead_letters(WORKFLOW),
-        "gate": lambda: storage.gate("p"),
         "holds": lambda: storage.holds(WORKFLOW),
         "held_records": lambda: storage.held_records(WORKFLOW, "contact", 1),
         "suppressed": lambda: storage.suppressed("acme", ["a"]),
+        "parents": lambda: storage.parents(WORKFLOW, [key("a")]),
+        "circle": lambda: storage.circle(WORKFLOW, key("a"), key("b")),
+        "gate": lambda: storage.gate("p"),
         "file_marks": lambda: storage.file_marks(WORKFLOW),
         "strangers": lambda: storage.strangers(WORKFLOW, NOON, 1),
         "next_stranger": lambda: storage.next_stranger(WORKFLOW),
@@ -347,7 +349,7 @@ def test_the_audit_finds_what_does_not_add_up(storage: SQLiteStorage, grant: Gra
     assert found == [
         "contact, upsert, live, ready: the counter says 3 and 0 rows are there.",
         "contact, upsert, live, leased: the counter says 1 and 0 rows are there.",
-        "2 rows are queued, but 0 are ready, delayed, leased or held.",
+        "2 rows are queued, but 0 are ready, delayed, leased, held or wait.",
         "1 records name a row of the queue that is not theirs.",
         "1 changes wait behind a row that is not leased.",
         "5 changes were put, but 0 ended, 4 are queued and 0 set aside.",

@@ -44,6 +44,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
         "backlog",
         "erasure",
         "holds",
+        "parents",
         "store",
         "sweeps",
         "instrumentation",

@@ -12,7 +12,7 @@ from typing import Final, TypeAlias
 from syncline.backlog import BacklogCounts, Group, Lane, Totals
 from syncline.storage.columns import as_datetime
 from syncline.storage.dialect import Row
-from syncline.storage.sql_transaction import DELAYED, GROUPS, HELD, OPERATIONS, READY, STATES, Transaction
+from syncline.storage.sql_transaction import DELAYED, GROUPS, HELD, OPERATIONS, READY, STATES, WAITING, Transaction
 
 __all__ = ["audit", "counts", "next_due"]
 
@@ -48,14 +48,16 @@ def _oldest(tx: Transaction, workflow_id: int, queued: list[Row]) -> datetime | 
     fronts += [row("oldest_ready", (table, lane, 1)) for table, lane, state in lines if state == READY]
     fronts += [row("oldest_delayed", (table,)) for table in {table for table, _, state in lines if state == DELAYED}]
     fronts += [row("oldest_held", (table,)) for table in {table for table, _, state in lines if state == HELD}]
+    fronts += [row("oldest_child", (table,)) for table in {table for table, _, state in lines if state == WAITING}]
     return min((as_datetime(front[0]) for front in fronts if front is not None), default=None)
 
 
 def next_due(tx: Transaction, workflow: str) -> datetime | None:
     """See `Storage.next_due`."""
     queued = tx.session.rows("queued", (tx.workflow_id(workflow),))
-    tables = {table_id for table_id, _, name, _ in queued if GROUPS[name][2] == DELAYED}
-    due = [tx.session.row("next_due", (table_id,)) for table_id in tables]
+    tables = {(table_id, GROUPS[name][2]) for table_id, _, name, _ in queued}
+    due = [tx.session.row("next_due", (table_id,)) for table_id, state in tables if state == DELAYED]
+    due += [tx.session.row("next_child_due", (table_id,)) for table_id, state in tables if state == WAITING]
     return min((as_datetime(row[0]) for row in due if row is not None and row[0] is not None), default=None)
 
 
@@ -75,7 +77,7 @@ def audit(tx: Transaction, workflow: str) -> list[str]:
 def _audit_groups(tx: Transaction, workflow_id: int, kept: dict[_Line, int]) -> list[str]:
     found: Counter[_Line] = Counter()
     standing = 0
-    for query in ("audit_ready", "audit_delayed", "audit_leased", "audit_held", "audit_waiting"):
+    for query in ("audit_ready", "audit_delayed", "audit_leased", "audit_held", "audit_children", "audit_waiting"):
         for table_id, op, lane, state, number in tx.session.rows(query, (workflow_id,)):
             found[table_id, op, lane, state] += number
             standing += number if query != "audit_waiting" else 0
@@ -88,7 +90,7 @@ def _audit_groups(tx: Transaction, workflow_id: int, kept: dict[_Line, int]) -> 
     ]
     rows = _number(tx, "audit_items", workflow_id)
     if rows != standing:
-        differences.append(f"{rows} rows are queued, but {standing} are ready, delayed, leased or held.")
+        differences.append(f"{rows} rows are queued, but {standing} are ready, delayed, leased, held or wait.")
     strays = _number(tx, "audit_records")
     if strays:
         differences.append(f"{strays} records name a row of the queue that is not theirs.")

@@ -20,7 +20,7 @@ from typing import Final, TypeAlias
 from attrs import frozen
 
 from syncline.erasure import Erased
-from syncline.storage import sql_putting, sql_set_aside
+from syncline.storage import sql_children, sql_putting, sql_set_aside
 from syncline.storage.columns import key_to_column
 from syncline.storage.sql_transaction import LEASED, READY, Transaction
 from syncline.store import DeadLetterStatus
@@ -28,6 +28,7 @@ from syncline.store import DeadLetterStatus
 __all__ = ["TRACES", "Trace", "Trail", "forget", "suppressed"]
 
 _KEY: Final = "suppressions"
+_PARENT_FORGOTTEN: Final = "The record that this one points to was forgotten. Correct it in Dynamics, then retry."
 _is_guid: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}").fullmatch
 
 
@@ -103,6 +104,8 @@ def _workflows(tx: Transaction, scope: str) -> dict[int, str]:
 
 def _forget_record(tx: Transaction, place: _Place, key: bytes, found: Counter[str]) -> None:
     row = tx.session.row("record_of", (place.table_id, key))
+    sql_children.ended(tx, place.workflow_id, [(place.table_id, key, False)])
+    tx.session.run("blank_parent", (_PARENT_FORGOTTEN, place.table_id, key))
     if row is None:
         return
     record_id, item_id, known = row

@@ -6,15 +6,16 @@ What lives here: which rows are next, and whose turn it is. Nothing about how ro
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from itertools import chain, zip_longest
 from typing import Final
 
 from syncline.backlog import SUSPECT_AFTER, Item, Lane
 from syncline.records import RecordKey
+from syncline.storage import sql_children
 from syncline.storage.columns import as_datetime, checksum, key_to_id
 from syncline.storage.dialect import Row
-from syncline.storage.sql_transaction import DELAYED, GROUPS, LEASED, READY, Held, Transaction
+from syncline.storage.sql_transaction import DELAYED, GROUPS, LEASED, READY, WAITING, Held, Transaction
 
 __all__ = ["lease", "mark_sending"]
 
@@ -22,7 +23,7 @@ __all__ = ["lease", "mark_sending"]
 _DUE_AT_ONCE: Final = 10_000
 
 
-def lease(tx: Transaction, held: Held, limit: int) -> list[Item]:
+def lease(tx: Transaction, held: Held, limit: int, before: Mapping[str, Collection[str]]) -> list[Item]:
     """Claim up to `limit` rows under the conditions of `Backlog.lease`."""
     if limit < 1:
         return []
@@ -34,10 +35,25 @@ def lease(tx: Transaction, held: Held, limit: int) -> list[Item]:
     for lane, tables in lanes:
         if leased is None and not items and (suspect := _lease_suspect(tx, held, lane, tables)):
             return suspect
-        items += _lease_in_turn(tx, held, lane, tables, limit - len(items))
-        if len(items) >= limit:
-            break
+        for turn in _turns(tx, held, tables, before):
+            items += _lease_in_turn(tx, held, lane, turn, limit - len(items))
+            if len(items) >= limit:
+                return items
     return items
+
+
+def _turns(tx: Transaction, held: Held, tables: list[int], before: Mapping[str, Collection[str]]) -> list[list[int]]:
+    """The tables of a lane in groups: each goes behind all of those that are to go before it."""
+    if not before or len(tables) == 1:
+        return [tables]
+    names = {table_id: tx.table_name(held.workflow_id, table_id) for table_id in tables}
+    turns, left = [], tables
+    while left:
+        waiting = {names[table_id] for table_id in left}
+        turn = [table_id for table_id in left if waiting.isdisjoint(before.get(names[table_id], ()))]
+        turns.append(turn or left)  # a circle is no reason to lease nothing
+        left = [table_id for table_id in left if table_id not in turns[-1]]
+    return turns
 
 
 def mark_sending(tx: Transaction, held: Held, items: Sequence[Item]) -> list[Item]:
@@ -57,9 +73,10 @@ def _ready_lanes(tx: Transaction, workflow_id: int) -> list[tuple[int, list[int]
         _, lane, state = GROUPS[name]
         if state == READY:
             lanes.setdefault(lane, set()).add(table_id)
-    for table_id in {table_id for table_id, _, name, _ in queued if GROUPS[name][2] == DELAYED}:
-        for lane in _end_delays(tx, table_id):
-            lanes.setdefault(lane, set()).add(table_id)
+    for state, end in ((DELAYED, _end_delays), (WAITING, sql_children.end_waits)):
+        for table_id in {table_id for table_id, _, name, _ in queued if GROUPS[name][2] == state}:
+            for lane in end(tx, table_id):
+                lanes.setdefault(lane, set()).add(table_id)
     return [(lane, sorted(lanes[lane])) for lane in sorted(lanes)]
 
 
@@ -157,8 +174,10 @@ def _as_items(table: str, lane: Lane, rows: Sequence[Row]) -> list[Item]:
             crashes=crashes,
             queued_at=moments[queued_at],
             confirmed=confirmed == 1,
+            waits_from=None if waits_from is None else as_datetime(waits_from),
         )
         for (
-            item_id, key, seq, _, first, refresh, ambiguous, attempts, crashes, queued_at, expected, payload, confirmed
+            item_id, key, seq, _, first, refresh, ambiguous, attempts, crashes, queued_at, expected, payload, confirmed,
+            waits_from
         ) in rows
     ]  # fmt: skip

@@ -13,10 +13,11 @@ from syncline.backlog import DeadReason, Entry, Lane
 from syncline.records import RecordKey
 from syncline.storage import sql_putting
 from syncline.storage.columns import as_datetime, key_to_column, key_to_id, printable
+from syncline.storage.dialect import Row
 from syncline.storage.sql_transaction import Held, Transaction
 from syncline.store import DeadLetter, DeadLetterStatus
 
-__all__ = ["Letter", "discard", "letters", "resolve", "retry", "set_aside"]
+__all__ = ["Letter", "discard", "letters", "resolve", "retry", "revive", "set_aside"]
 
 
 @frozen(kw_only=True)
@@ -33,6 +34,8 @@ class Letter:
     attempts: int
     first: bool
     ambiguous: bool
+    #: The record that would have to be at the target first.
+    parent: RecordKey | None = None
 
 
 def set_aside(tx: Transaction, held: Held, letter: Letter) -> None:
@@ -44,11 +47,14 @@ def set_aside(tx: Transaction, held: Held, letter: Letter) -> None:
     newer = tx.session.row("newer_letter", key)
     if newer is not None and newer[0]:
         status = DeadLetterStatus.RESOLVED
+    parent: tuple[int | None, bytes | None] = (None, None)
+    if letter.parent is not None:
+        parent = tx.table_id(held.workflow_id, letter.parent.table), key_to_column(letter.parent.id)
     tx.session.run(
         "add_letter",
         (held.workflow_id, *key, letter.payload, letter.reason.value, printable(letter.field),
          printable(letter.message), tx.now, held.grant.generation, letter.attempts, letter.first, letter.ambiguous,
-         status.value),
+         status.value, *parent),
     )  # fmt: skip
     tx.total(held.workflow_id, dead=1, open=int(status is DeadLetterStatus.OPEN))
 
@@ -92,9 +98,11 @@ def letters(
             generation=generation,
             attempts=attempts,
             status=DeadLetterStatus(now_status),
+            parent=None if parent is None else RecordKey(table=parent, id=key_to_id(parent_key)),
         )
         for (
-            letter_id, name, key, seq, payload, reason, about, message, at, generation, attempts, now_status
+            letter_id, name, key, seq, payload, reason, about, message, at, generation, attempts, now_status, parent,
+            parent_key
         ) in tx.session.rows("letters", wanted)
     ]  # fmt: skip
 
@@ -102,8 +110,16 @@ def letters(
 def retry(tx: Transaction, workflow: str, ids: Sequence[int], *, as_read: bool) -> int:
     """Queue the records of open letters again, to be read anew or as they were read; how many."""
     workflow_id = tx.workflow_id(workflow)
-    found = sorted(tx.session.rows_among("open_letters_among", (workflow_id,), ids))
-    for letter_id, _, table, key, first, ambiguous, payload in found:
+    return _again(tx, workflow_id, tx.session.rows_among("open_letters_among", (workflow_id,), ids), as_read=as_read)
+
+
+def revive(tx: Transaction, workflow_id: int, table_id: int, keys: Sequence[bytes]) -> int:
+    """Queue the records of open letters again that died because these records were not at the target; how many."""
+    return _again(tx, workflow_id, tx.session.rows_among("letters_of_children", (table_id,), keys), as_read=False)
+
+
+def _again(tx: Transaction, workflow_id: int, found: Sequence[Row], *, as_read: bool) -> int:
+    for letter_id, _, table, key, first, ambiguous, payload in sorted(found, key=lambda row: int(row[0])):
         _close(tx, workflow_id, letter_id, DeadLetterStatus.RETRIED)
         entry = Entry(
             key=RecordKey(table=table, id=key_to_id(key)),

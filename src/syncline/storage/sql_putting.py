@@ -14,7 +14,7 @@ from syncline.backlog import SUSPECT_AFTER, Entry, PutReport
 from syncline.errors import StorageCorruptError
 from syncline.storage.columns import checksum, key_to_column
 from syncline.storage.dialect import Row
-from syncline.storage.sql_transaction import DELAYED, DELETE, HELD, READY, UPSERT, Transaction
+from syncline.storage.sql_transaction import DELAYED, DELETE, HELD, READY, UPSERT, WAITING, Transaction
 
 __all__ = ["Queued", "cancel_queued", "find_queued", "find_records", "leave", "put", "put_again"]
 
@@ -55,9 +55,12 @@ class Queued:
     leased: int
     delayed: int
     held: int
+    waits: int
 
     @property
     def state(self) -> int:
+        if self.waits:
+            return WAITING
         if self.held:
             return HELD
         return DELAYED if self.delayed else READY
@@ -232,7 +235,7 @@ def _merge(tx: Transaction, one: _Placed, queued: Queued) -> str:
             tx.count(one.table_id, queued.op, queued.lane, HELD, -1)
             tx.count(one.table_id, queued.op, flags[0], HELD)
             return "superseded"
-    if queued.delayed or queued.held or flags[0] != queued.lane:
+    if queued.delayed or queued.held or queued.waits or flags[0] != queued.lane:
         leave(tx, one.table_id, queued)
         tx.expect(1, session.run("add_ready", (one.table_id, flags[0], queued.suspect, queued.id)))
     tx.count(one.table_id, queued.op, queued.lane, queued.state, -1)
@@ -244,6 +247,8 @@ def leave(tx: Transaction, table_id: int, queued: Queued) -> None:
     """Take a row that waits out of where it waits."""
     if queued.held:
         tx.expect(1, tx.session.run("remove_held", (table_id, queued.id)))
+    elif queued.waits:
+        tx.expect(1, tx.session.run("remove_child", (table_id, queued.id)))
     elif queued.delayed:
         tx.expect(1, tx.session.run("remove_delayed", (table_id, queued.id)))
     else:

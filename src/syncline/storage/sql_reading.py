@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 
 from syncline.backlog import PutReport
 from syncline.records import ReadPosition
-from syncline.storage import sql_letters, sql_putting
+from syncline.storage import sql_children, sql_letters, sql_putting
 from syncline.storage.columns import key_to_column, key_to_id, position_from_json, position_to_json
 from syncline.storage.sql_transaction import Held, Transaction
 from syncline.store import PageCommit, Refusal
@@ -41,6 +41,10 @@ def commit_page(tx: Transaction, held: Held, page: PageCommit) -> PutReport:
     report = sql_putting.put(tx, held.workflow_id, page.entries)
     for refusal in page.refusals:
         refuse(tx, held, refusal)
+    # Of these nothing follows: whoever waits for them has to look again.
+    over = [entry for entry in page.entries if entry.only_if_queued] + [refusal.entry for refusal in page.refusals]
+    if over:
+        sql_children.ended(tx, held.workflow_id, ((table_id, key_to_column(one.key.id), False) for one in over))
     if page.position.resync and page.seen:
         _note_seen(tx, table_id, [key_to_column(record_id) for record_id in page.seen])
     if page.skipped:

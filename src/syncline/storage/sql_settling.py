@@ -11,14 +11,14 @@ from typing import TypeAlias
 from attrs import evolve, field, frozen
 
 from syncline.backlog import SUSPECT_AFTER, Grant, Settlement, SettleReport, Settling
-from syncline.storage import sql_letters, sql_set_aside
+from syncline.storage import sql_children, sql_letters, sql_set_aside
 from syncline.storage.columns import as_microseconds, key_to_column, read_payload
 from syncline.storage.dialect import Row
-from syncline.storage.sql_transaction import DELAYED, DELETE, HELD, LEASED, READY, Held, Transaction
+from syncline.storage.sql_transaction import DELAYED, DELETE, HELD, LEASED, READY, WAITING, Held, Transaction
 
 __all__ = ["return_after_crash", "return_unsettled", "settle"]
 
-_BACK_IN_QUEUE = (Settling.RETRY, Settling.RELEASED, Settling.HELD)
+_BACK_IN_QUEUE = (Settling.RETRY, Settling.RELEASED, Settling.HELD, Settling.WAITING)
 _FOR_GOOD = (Settling.WRITTEN, Settling.SKIPPED)
 
 
@@ -53,23 +53,28 @@ def settle(tx: Transaction, grant: Grant, settlements: Sequence[Settlement]) -> 
         return SettleReport(settled=0, refused=len(settlements))
     ended: dict[int, Settlement] = {}
     others: dict[int, Settlement] = {}
+    waiting: dict[int, Settlement] = {}
     for settlement in settlements:
         item_id, settling = settlement.item.id, settlement.settling
-        if item_id in others:
+        if item_id in others or item_id in waiting:
             continue
         if settling in _FOR_GOOD:
             ended.setdefault(item_id, settlement)
         elif item_id not in ended:
             if settling is Settling.DEAD and settlement.reason is None:
                 raise ValueError(f"{settlement.item.key} cannot become a dead letter without a reason")
-            others[item_id] = settlement
+            if settling is Settling.WAITING and (settlement.parent is None or settlement.retry_at is None):
+                raise ValueError(f"{settlement.item.key} cannot wait without a parent and a time to look again")
+            (waiting if settling is Settling.WAITING else others)[item_id] = settlement
+    # Children first: they wait before their parents, of the same batch perhaps, wake them.
+    settled = sum(_settle_one(tx, held, settlement) for settlement in waiting.values())
     leases = _leases(tx, held, ended)
     followed = [lease[0] for lease in leases if lease[6]]
     if followed:
         others.update((item_id, ended.pop(item_id)) for item_id in followed)
         leases = [lease for lease in leases if not lease[6]]
     _finish(tx, held, leases, ended)
-    settled = len(leases) + sum(_settle_one(tx, held, settlement) for settlement in others.values())
+    settled += len(leases) + sum(_settle_one(tx, held, settlement) for settlement in others.values())
     refused = len(settlements) - settled
     if refused:
         tx.total(held.workflow_id, refused=refused)
@@ -105,6 +110,21 @@ def _finish(tx: Transaction, held: Held, leases: Sequence[Row], ended: dict[int,
         (record_id, table_id, known, ended[item_id], None) for item_id, record_id, table_id, _, _, known, _ in leases
     )
     _leave_queue(tx, ends)
+    sql_children.ended(
+        tx,
+        held.workflow_id,
+        (
+            (table_id, key_to_column((one := ended[item_id]).item.key.id), _is_there(one, known))
+            for item_id, _, table_id, _, _, known, _ in leases
+        ),
+    )
+
+
+def _is_there(settlement: Settlement, known: int) -> bool:
+    """Whether the target has the record after it ended like this, as far as the ledger knows."""
+    if settlement.settling not in _FOR_GOOD or settlement.forget:
+        return False
+    return bool(known) if settlement.fingerprint is None else bool(settlement.fingerprint)
 
 
 #: Record, table, whether the ledger knows it, how its row ended, and the id of a newer row where one follows.
@@ -145,6 +165,9 @@ def _settle_one(tx: Transaction, held: Held, settlement: Settlement) -> bool:
     leased = _find(tx, settlement.item.id, held.epoch)
     if leased is None:
         return False
+    dead, parent = settlement.settling is Settling.DEAD, settlement.parent
+    if parent is not None and sql_children.is_there(tx, held.workflow_id, parent, queued_too=dead):
+        settlement = Settlement(item=settlement.item, settling=Settling.RELEASED)
     tx.expect(1, tx.session.run("end_lease", (held.epoch, leased.id)))
     tx.count(leased.table_id, leased.op, leased.lane, LEASED, -1)
     follower = _follow(tx, held, leased, settlement.settling, ambiguous=settlement.ambiguous)
@@ -172,6 +195,7 @@ def _settle_one(tx: Transaction, held: Held, settlement: Settlement) -> bool:
                 # Nobody knows what the target has of this record: an empty fingerprint says that it may be there.
                 settlement = evolve(settlement, fingerprint=b"")
     _leave_queue(tx, [(leased.record_id, leased.table_id, leased.known, settlement, follower)])
+    sql_children.ended(tx, held.workflow_id, [(leased.table_id, leased.key, _is_there(settlement, leased.known))])
     return True
 
 
@@ -206,6 +230,7 @@ def _set_aside(tx: Transaction, held: Held, leased: _Leased, settlement: Settlem
             attempts=leased.attempts + 1,
             first=bool(leased.first),
             ambiguous=leased.ambiguous or settlement.ambiguous,
+            parent=settlement.parent,
         ),
     )
 
@@ -221,6 +246,11 @@ def _give_back(tx: Transaction, held: Held, leased: _Leased, settlement: Settlem
         tx.expect(1, tx.session.run("hold_item", (leased.id,)))
         tx.expect(1, tx.session.run("add_held", (leased.table_id, leased.id, held.grant.generation)))
         tx.count(leased.table_id, DELETE, leased.lane, HELD)
+        sql_children.ended(tx, held.workflow_id, [(leased.table_id, leased.key, False)])
+        return
+    if settlement.settling is Settling.WAITING and settlement.parent is not None and settlement.retry_at is not None:
+        sql_children.wait(tx, held.workflow_id, leased.id, leased.table_id, settlement.parent, settlement.retry_at)
+        tx.count(leased.table_id, leased.op, leased.lane, WAITING)
         return
     due = as_microseconds(settlement.retry_at) if retry and settlement.retry_at is not None else 0
     if due > tx.now:

@@ -8,15 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime, timedelta
+from functools import partial
 from typing import TypeVar, final
 
 from syncline.backlog import BacklogCounts, Entry, Grant, Item, PutReport, Settlement, SettleReport
 from syncline.erasure import Erased
 from syncline.exported_files import FileMark
 from syncline.holds import Hold, Judgement
-from syncline.records import ReadPosition
+from syncline.parents import Parent
+from syncline.records import ReadPosition, RecordKey
 from syncline.storage import (
     sql_comparing,
+    sql_children,
     sql_counts,
     sql_erasure,
     sql_files,
@@ -200,9 +203,10 @@ class SQLStorage(Storage):
     def put(self, grant: Grant, entries: Sequence[Entry]) -> PutReport:
         return self._write(grant.workflow, lambda tx: sql_putting.put(tx, tx.hold(grant).workflow_id, entries))
 
-    def lease(self, grant: Grant, limit: int) -> Sequence[Item]:
+    def lease(self, grant: Grant, limit: int, before: Mapping[str, Collection[str]] | None = None) -> Sequence[Item]:
         # A claim that a failure of power undoes was no claim: whatever is sent was marked before, durably.
-        return self._write(grant.workflow, lambda tx: sql_leasing.lease(tx, tx.hold(grant), limit), durable=False)
+        run = partial(sql_leasing.lease, limit=limit, before=before or {})
+        return self._write(grant.workflow, lambda tx: run(tx, tx.hold(grant)), durable=False)
 
     def mark_sending(self, grant: Grant, items: Sequence[Item]) -> Sequence[Item]:
         return self._write(grant.workflow, lambda tx: sql_leasing.mark_sending(tx, tx.hold(grant), items))
@@ -218,6 +222,14 @@ class SQLStorage(Storage):
 
     def audit(self, workflow: str) -> Sequence[str]:
         return self._read(lambda tx: sql_counts.audit(tx, workflow))
+
+    # -- parents ------------------------------------------------------------------------------------------------
+
+    def parents(self, workflow: str, keys: Collection[RecordKey]) -> Mapping[RecordKey, Parent]:
+        return self._read(lambda tx: sql_children.parents(tx, workflow, keys))
+
+    def circle(self, workflow: str, child: RecordKey, parent: RecordKey) -> Sequence[RecordKey]:
+        return self._read(lambda tx: sql_children.circle(tx, workflow, child, parent))
 
     # -- ledger -------------------------------------------------------------------------------------------------
 

@@ -27,6 +27,7 @@ __all__ = [
     "READY",
     "STATES",
     "UPSERT",
+    "WAITING",
     "Held",
     "Names",
     "Transaction",
@@ -35,8 +36,8 @@ __all__ = [
 #: What the column `op` means, and the third part of a group of counted changes.
 OPERATIONS: Final = (Operation.UPSERT, Operation.DELETE)
 UPSERT, DELETE = range(2)
-STATES: Final = (ItemState.READY, ItemState.DELAYED, ItemState.LEASED, ItemState.HELD)
-READY, DELAYED, LEASED, HELD = range(4)
+STATES: Final = (ItemState.READY, ItemState.DELAYED, ItemState.LEASED, ItemState.HELD, ItemState.WAITING)
+READY, DELAYED, LEASED, HELD, WAITING = range(5)
 
 _NAMES_OF_GROUPS: Final[Mapping[tuple[int, int, int], str]] = MappingProxyType(
     {

@@ -71,14 +71,15 @@ SELECT i.id, i.seq, i.op, i.lane, i.first, i.ambiguous, i.crashes,
         WHERE l.epoch = g.epoch AND l.id = i.id
     ),
     EXISTS (SELECT 1 FROM delayed d WHERE d.table_id = i.table_id AND d.id = i.id),
-    EXISTS (SELECT 1 FROM held h WHERE h.table_id = i.table_id AND h.id = i.id)
+    EXISTS (SELECT 1 FROM held h WHERE h.table_id = i.table_id AND h.id = i.id),
+    EXISTS (SELECT 1 FROM children c WHERE c.table_id = i.table_id AND c.id = i.id)
 FROM items i WHERE i.id = ?;
 
 -- name: replace_item
 -- A newer change takes the place of one that waits; what was tried with the older one does not count for it.
 UPDATE items
 SET seq = ?, op = ?, lane = ?, first = ?, refresh = ?, ambiguous = ?, checksum = ?, payload = ?, attempts = 0,
-    confirmed = 0
+    confirmed = 0, waits_from = NULL
 WHERE id = ?;
 
 -- name: urge_item
@@ -131,7 +132,7 @@ SELECT MIN(due) FROM delayed WHERE table_id = ?;
 -- name: ready_items
 -- The rows of a table and lane that wait longest, behind a place.
 SELECT i.id, r.key, i.seq, i.op, i.first, i.refresh, i.ambiguous, i.attempts, i.crashes, i.queued_at, i.checksum,
-    i.payload, i.confirmed
+    i.payload, i.confirmed, i.waits_from
 FROM ready q
 JOIN items i ON i.id = q.id
 JOIN records r ON r.id = i.record_id
@@ -194,7 +195,7 @@ UPDATE items SET attempts = ?, refresh = ?, ambiguous = ? WHERE id = ?;
 -- The change that waited behind a leased row takes over, at its own place in the queue.
 UPDATE items
 SET id = ?, seq = ?, op = ?, lane = ?, first = ?, refresh = ?, ambiguous = ?, queued_at = ?, checksum = ?, payload = ?,
-    crashes = ?, attempts = 0, confirmed = 0
+    crashes = ?, attempts = 0, confirmed = 0, waits_from = NULL
 WHERE id = ?;
 
 -- name: remember

@@ -2,8 +2,9 @@
 
 -- name: add_letter
 INSERT INTO dead_letters (
-    workflow_id, table_id, key, seq, payload, reason, field, message, at, generation, attempts, first, ambiguous, status
-) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
+    workflow_id, table_id, key, seq, payload, reason, field, message, at, generation, attempts, first, ambiguous, status,
+    parent_table_id, parent_key
+) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
 
 -- name: resolve_letters
 -- A change of the same record that is not older was settled for good.
@@ -14,9 +15,11 @@ WHERE table_id = ? AND key = ? AND status = 'open' AND seq <= ?;
 SELECT EXISTS (SELECT 1 FROM dead_letters WHERE table_id = ? AND key = ? AND status = 'open' AND seq > ?);
 
 -- name: letters
-SELECT d.id, t.name, d.key, d.seq, d.payload, d.reason, d.field, d.message, d.at, d.generation, d.attempts, d.status
+SELECT d.id, t.name, d.key, d.seq, d.payload, d.reason, d.field, d.message, d.at, d.generation, d.attempts, d.status,
+    p.name, d.parent_key
 FROM dead_letters d
 JOIN tables t ON t.id = d.table_id
+LEFT JOIN tables p ON p.id = d.parent_table_id
 WHERE d.workflow_id = :workflow_id
     AND d.id > :after
     AND (:status IS NULL OR d.status = :status)

@@ -8,7 +8,7 @@
 -- What makes it fast is that a page is written in full for the smallest change in it. Only one index has its entries in
 -- the order of random ids, `records_key`, and a record enters it once for all its life; all else is in the order of
 -- arrival. And a row of the queue with its payload is written once and deleted once: where it stands is in `ready`,
--- `delayed`, `held` or `leases`, in exactly one of them, and only these small rows move.
+-- `delayed`, `held`, `children` or `leases`, in exactly one of them, and only these small rows move.
 
 -- name: create_meta
 -- What this file is. `store` is a UUID given at creation: another file under the same name is another store.
@@ -104,6 +104,8 @@ CREATE TABLE items (
     crashes INTEGER NOT NULL DEFAULT 0,
     -- It was held as a deletion and may go now.
     confirmed INTEGER NOT NULL DEFAULT 0,
+    -- Since when this change has waited for its parent.
+    waits_from INTEGER,
     queued_at INTEGER NOT NULL,
     checksum INTEGER,
     payload BLOB
@@ -139,6 +141,23 @@ CREATE TABLE held (
     generation INTEGER NOT NULL,
     PRIMARY KEY (table_id, id)
 ) WITHOUT ROWID;
+
+-- name: create_children
+-- What waits for another record to be at the target, which need not be stored here, and when to look again all the same.
+CREATE TABLE children (
+    table_id INTEGER NOT NULL,
+    id INTEGER NOT NULL,
+    parent_table_id INTEGER NOT NULL,
+    parent_key BLOB NOT NULL,
+    due INTEGER NOT NULL,
+    PRIMARY KEY (table_id, id)
+) WITHOUT ROWID;
+
+-- name: create_children_parent
+CREATE INDEX children_parent ON children (parent_table_id, parent_key);
+
+-- name: create_children_due
+CREATE INDEX children_due ON children (table_id, due);
 
 -- name: create_leases
 -- What is claimed, by the epoch of the grant it is claimed under. sending: it may have reached the target.
@@ -210,11 +229,18 @@ CREATE TABLE dead_letters (
     attempts INTEGER NOT NULL,
     first INTEGER NOT NULL,
     ambiguous INTEGER NOT NULL,
-    status TEXT NOT NULL
+    status TEXT NOT NULL,
+    -- The record that would have to be at the target first, where that is why.
+    parent_table_id INTEGER,
+    parent_key BLOB
 );
 
 -- name: create_dead_letters_open
 CREATE INDEX dead_letters_open ON dead_letters (table_id, key) WHERE status = 'open';
+
+-- name: create_dead_letters_parent
+CREATE INDEX dead_letters_parent ON dead_letters (parent_table_id, parent_key)
+WHERE status = 'open' AND parent_key IS NOT NULL;
 
 -- name: create_dead_letters_workflow
 CREATE INDEX dead_letters_workflow ON dead_letters (workflow_id, status);

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+from attrs import evolve
+
 from syncline.backlog import DeadReason, ItemState, Lane, Settlement, Settling
 from syncline.store import DeadLetterStatus
 from syncline.testing.storage_checks.subject import WORKFLOW, Subject, entry, ids, key, settlements
@@ -95,16 +97,17 @@ def check_what_waits_behind_survives_every_end(subject: Subject) -> None:
         before = storage.counts(WORKFLOW).totals
         item = subject.put_and_lease(grant, entry("a", 1, b"1", first=True, lane=Lane.CONSENT))[0]
         storage.put(grant, [entry("a", 2, b"2")])
-        storage.settle(
-            grant, [Settlement(item=item, settling=settling, ambiguous=True, reason=DeadReason.REFUSED, message="no")]
-        )
+        end = Settlement(item=item, settling=settling, ambiguous=True, reason=DeadReason.REFUSED, message="no")
+        if settling is Settling.WAITING:
+            end = evolve(end, parent=key("parent", "account"), retry_at=storage.now() + timedelta(hours=1))
+        storage.settle(grant, [end])
         assert subject.in_state(ItemState.READY) == 1
         subject.exact()
         newer = subject.one(grant)
         kept = settling is not Settling.WRITTEN
         assert (newer.seq, newer.payload, newer.attempts) == (2, b"2", 1)
         assert (newer.first, newer.ambiguous) == (kept, kept)
-        back = settling in (Settling.RETRY, Settling.RELEASED, Settling.HELD)
+        back = settling in (Settling.RETRY, Settling.RELEASED, Settling.HELD, Settling.WAITING)
         assert newer.lane is (Lane.CONSENT if back else Lane.LIVE)
         after = storage.counts(WORKFLOW).totals
         assert after.superseded - before.superseded == (back or settling is Settling.SET_ASIDE)

@@ -3,7 +3,7 @@
 
 -- name: ready_items
 SELECT i.id, r.key, i.seq, i.op, i.first, i.refresh, i.ambiguous, i.attempts, i.crashes, i.queued_at, i.checksum,
-    i.payload, i.confirmed
+    i.payload, i.confirmed, i.waits_from
 FROM ready q
 CROSS JOIN items i ON i.id = q.id
 CROSS JOIN records r ON r.id = i.record_id
