@@ -18,8 +18,8 @@ from syncline.holds import Hold, Judgement
 from syncline.parents import Parent
 from syncline.records import ReadPosition, RecordKey
 from syncline.storage import (
-    sql_comparing,
     sql_children,
+    sql_comparing,
     sql_counts,
     sql_erasure,
     sql_files,
