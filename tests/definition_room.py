@@ -13,10 +13,12 @@ from syncline.definitions import (
     ActivityTable,
     Comparison,
     Definition,
+    DeliveryLog,
     EgressDefinition,
     EventKind,
     FieldMapping,
     FieldReplacement,
+    FileFormat,
     Filter,
     Guardrails,
     IngressDefinition,
@@ -27,6 +29,7 @@ from syncline.definitions import (
     OptOutDirection,
     OptOutPair,
     TableMapping,
+    TrackingLog,
 )
 from syncline.records import Change, RecordKey, Values
 from syncline.schemas import FieldSchema, FieldType, TableSchema
@@ -155,6 +158,15 @@ EGRESS = st.builds(
     EgressDefinition,
     kinds=st.frozensets(st.sampled_from(EventKind)),
     activities=st.dictionaries(st.sampled_from(EventKind), ACTIVITIES, max_size=2),
+    file_format=st.builds(
+        FileFormat, delimiter=st.sampled_from(",;\t|"), encoding=st.sampled_from(["utf-8", "cp1252"])
+    ),
+    delivery_log=st.builds(DeliveryLog, status=st.sampled_from(["status", "État"]), sent=st.just(["1"]) | st.just(())),
+    tracking_log=st.builds(TrackingLog, files=st.sampled_from(["tracking*", "t_??.csv"]), test=st.just("")),
+    date_format=st.sampled_from(["", "%d/%m/%Y %H:%M:%S"]),
+    time_zone=st.sampled_from(["UTC", "Europe/Paris"]),
+    instance=st.sampled_from(["", "second"]),
+    keep_unknown_days=st.none() | st.integers(1, 400),
 )
 OPT_OUTS = ["blackList", "denyListEmail", "blocklistfax", "ccpaOptOut", "denyListPushnotification"]
 

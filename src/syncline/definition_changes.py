@@ -329,6 +329,12 @@ def _egress(old: EgressDefinition, new: EgressDefinition) -> Iterator[Definition
         names = [one.name for one in attrs.fields(type(activity))]
         for path, name, was, now in _settings(old.activities[kind], activity, names, f"activities.{kind}"):
             yield _setting(path, f"{kind} {name}", was, now)
+    for part in ("file_format", "delivery_log", "tracking_log"):
+        names = [one.name for one in attrs.fields(type(getattr(new, part)))]
+        for path, name, was, now in _settings(getattr(old, part), getattr(new, part), names, part):
+            yield _setting(path, f"{part.replace('_', ' ')} {name}", was, now)
+    for path, name, was, now in _settings(old, new, ("date_format", "time_zone", "instance", "keep_unknown_days")):
+        yield _setting(path, name, was, now)
 
 
 def _opt_out(old: OptOutDefinition, new: OptOutDefinition) -> Iterator[DefinitionChange]:

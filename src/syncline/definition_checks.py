@@ -23,6 +23,7 @@ __all__ = [
     "a_count",
     "a_flag",
     "a_name",
+    "a_part",
     "a_scalar",
     "all_of",
     "as_dict",
@@ -91,6 +92,14 @@ def a_flag(_instance: object, attribute: Attribute[Any], value: object) -> None:
 def a_count(_instance: object, attribute: Attribute[Any], value: object) -> None:
     if isinstance(value, bool) or not isinstance(value, int) or value < 0:
         raise DefinitionError("a whole number of 0 or more is needed here", path=attribute.name)
+
+
+def a_part(kind: type) -> Callable[[object, Attribute[Any], object], None]:
+    def check(_instance: object, attribute: Attribute[Any], value: object) -> None:
+        if not isinstance(value, kind):
+            raise DefinitionError(f"a {kind.__name__} is needed here", path=attribute.name)
+
+    return check
 
 
 def member_of(kind: type[StrEnum]) -> Callable[[object, Attribute[Any], object], None]:

@@ -10,6 +10,7 @@ Every mistake raises DefinitionError when the value is built; its `path` is rela
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from datetime import datetime
 from enum import StrEnum
 from typing import Any, TypeAlias
 
@@ -21,6 +22,7 @@ from syncline.definition_checks import (
     Scalar,
     a_count,
     a_name,
+    a_part,
     all_of,
     as_dict,
     as_tuple,
@@ -30,7 +32,10 @@ from syncline.definition_checks import (
     refuse_twice,
 )
 from syncline.errors import DefinitionError
+from syncline.file_format import FileFormat
 from syncline.linked_tables import LinkedTables
+from syncline.log_exports import DeliveryLog, TrackingLog
+from syncline.records import EventKind
 from syncline.table_mapping import (
     Comparison,
     FieldMapping,
@@ -46,10 +51,12 @@ __all__ = [
     "ActivityTable",
     "Comparison",
     "Definition",
+    "DeliveryLog",
     "EgressDefinition",
     "EventKind",
     "FieldMapping",
     "FieldReplacement",
+    "FileFormat",
     "Filter",
     "Guardrails",
     "IngressDefinition",
@@ -62,6 +69,7 @@ __all__ = [
     "OptOutRule",
     "Scalar",
     "TableMapping",
+    "TrackingLog",
     "opt_out_field",
 ]
 
@@ -199,16 +207,6 @@ class IngressDefinition:
         raise DefinitionError(f"{table} is not mapped", path="mappings", remedy=f"Mapped: {', '.join(self.tables)}.")
 
 
-class EventKind(StrEnum):
-    """Email marketing events that become activities in Dynamics."""
-
-    SEND = "send"
-    OPEN = "open"
-    CLICK = "click"
-    #: Hard bounces only.
-    BOUNCE = "bounce"
-
-
 def _column(_instance: object, attribute: Attribute[Any], value: object) -> None:
     if value is not None:
         check_name(value, attribute.name)
@@ -244,6 +242,27 @@ _ACTIVITIES: Mapping[EventKind, ActivityTable] = {
 }
 
 
+def _date_format(_instance: object, attribute: Attribute[Any], value: object) -> None:
+    day = datetime(2026, 3, 4, 5, 6)  # noqa: DTZ001 - only its form matters
+    try:
+        if value != "" and datetime.strptime(day.strftime(str(value)), str(value)).date() != day.date():  # noqa: DTZ007
+            raise ValueError
+    except ValueError:
+        raise DefinitionError(
+            "this is no form of a whole date", path=attribute.name, remedy="Use one such as %d/%m/%Y %H:%M:%S."
+        ) from None
+
+
+def _instance(_instance: object, attribute: Attribute[Any], value: object) -> None:
+    if not isinstance(value, str) or not value.isprintable():
+        raise DefinitionError("a short printable text is needed here", path=attribute.name)
+
+
+def _days(_instance: object, attribute: Attribute[Any], value: object) -> None:
+    if value is not None and (type(value) is not int or value < 1):
+        raise DefinitionError("a whole number of 1 or more is needed here, or nothing", path=attribute.name)
+
+
 def _activities(given: Mapping[EventKind, ActivityTable]) -> dict[EventKind, ActivityTable]:
     return {**_ACTIVITIES, **given}
 
@@ -254,12 +273,26 @@ def _kinds(given: Collection[EventKind]) -> frozenset[EventKind]:
 
 @frozen(kw_only=True)
 class EgressDefinition:
-    """Campaign to Microsoft Dynamics 365: which kinds of events go, and to which activity tables."""
+    """Campaign to Microsoft Dynamics 365: which kinds of events go, to which activity tables, and what exports say."""
 
     #: The kinds that are switched on.
     kinds: frozenset[EventKind] = field(default=frozenset(EventKind), converter=_kinds, validator=all_of(EventKind))
     #: Kinds that are left out keep their default table.
     activities: Mapping[EventKind, ActivityTable] = field(factory=dict, converter=_activities, hash=False)
+
+    #: How exported files are written.
+    file_format: FileFormat = field(factory=FileFormat, validator=a_part(FileFormat))
+    delivery_log: DeliveryLog = field(factory=DeliveryLog, validator=a_part(DeliveryLog))
+    tracking_log: TrackingLog = field(factory=TrackingLog, validator=a_part(TrackingLog))
+    #: The form of dates in the logs, in the words of Python's `strptime`; empty: ISO 8601, with a blank or a T.
+    date_format: str = field(default="", validator=_date_format)
+    #: Of dates that name none.
+    time_zone: str = field(default="UTC", validator=_time_zone)
+    #: Part of each event's id. Only where several Campaign instances write to one environment do they need names of
+    #: their own; it must never change.
+    instance: str = field(default="", validator=_instance)
+    #: Events of people whom Dynamics does not know are discarded after so many days; None keeps them.
+    keep_unknown_days: int | None = field(default=None, validator=_days)
 
     def __attrs_post_init__(self) -> None:
         for kind, table in self.activities.items():

@@ -12,10 +12,12 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Any, TypeAlias
 
-from attrs import field, frozen
+from attrs import Attribute, field, frozen
 
 __all__ = [
     "Change",
+    "Event",
+    "EventKind",
     "Outcome",
     "OutcomeKind",
     "Page",
@@ -175,6 +177,54 @@ class Write:
     ambiguous: bool = False
 
 
+class EventKind(StrEnum):
+    """Email marketing events that become activities in Dynamics."""
+
+    SEND = "send"
+    OPEN = "open"
+    CLICK = "click"
+    #: Hard bounces only.
+    BOUNCE = "bounce"
+
+
+def _words(_: object, attribute: Attribute[Any], value: object) -> None:
+    if not isinstance(value, str):
+        raise TypeError(f"{attribute.name} must be text")
+
+
+def _whose(_: object, _attribute: Attribute[Any], value: object) -> None:
+    if not isinstance(value, str) or not value.strip():
+        raise ValueError("an event needs the contact it is about")
+
+
+def _kind(_: object, _attribute: Attribute[Any], value: object) -> None:
+    if not isinstance(value, EventKind):
+        raise TypeError("kind must be an EventKind")
+
+
+def _when(_: object, _attribute: Attribute[Any], value: object) -> None:
+    if not isinstance(value, datetime) or value.utcoffset() is None:
+        raise ValueError("occurred_on needs a moment with a time zone")
+
+
+@frozen(kw_only=True)
+class Event:
+    """Something that happened to an email: it was sent, opened, clicked, or came back."""
+
+    kind: EventKind = field(validator=_kind)
+    #: The profile's `externalId`: the id of the Dynamics contact.
+    contact: str = field(repr=False, validator=_whose)
+    occurred_on: datetime = field(validator=_when)
+    #: Id in the delivery log of a send or bounce, in the tracking log of an open or click. With it an event is the same
+    #: however it arrives; without it, when kind, contact, delivery, campaign, moment and tracked URL are.
+    log_id: str = field(default="", validator=_words)
+    campaign: str = field(default="", validator=_words)
+    delivery: str = field(default="", validator=_words)
+    mirror_page_url: str = field(default="", repr=False, validator=_words)
+    #: Of a click.
+    tracking_url: str = field(default="", repr=False, validator=_words)
+
+
 class OutcomeKind(StrEnum):
     """What a write came to."""
 
@@ -184,6 +234,8 @@ class OutcomeKind(StrEnum):
     DELETED = "deleted"
     #: A delete found nothing to delete.
     MISSING = "missing"
+    #: Nothing was written: the target does not know the record that this one belongs to.
+    PARENT_UNKNOWN = "parent unknown"
 
 
 @frozen(kw_only=True)

@@ -29,6 +29,8 @@ LAYERS: tuple[tuple[str, ...], ...] = (
         "definition_json",
         "definitions",
         "linked_tables",
+        "log_exports",
+        "events",
         "exported_files",
         "file_format",
         "table_mapping",
