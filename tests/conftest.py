@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
 import pytest
 from hypothesis import HealthCheck, settings
+
+if TYPE_CHECKING:
+    from tests.postgres_room import Server
 
 # Two profiles: the default finishes quickly on a busy machine; `--hypothesis-profile=thorough` is for a night.
 settings.register_profile("quick", deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow])
@@ -14,6 +20,15 @@ settings.load_profile("quick")
 def pytest_addoption(parser: pytest.Parser) -> None:
     """How long to go on killing processes; a plain test run only proves that the campaign works."""
     parser.addoption("--kill-seconds", type=float, default=10.0, help="seconds for each test marked `kills`")
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Server]:
+    """A PostgreSQL of the tests' own, or the one that SYNCLINE_TEST_POSTGRES names. Started by whoever asks first."""
+    from tests.postgres_room import running_server
+
+    with running_server() as server:
+        yield server
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""Every check of the conformance kit, against SQLite in memory and in a file."""
+"""Every check of the conformance kit, against SQLite in memory and in a file, and against PostgreSQL."""
 
 from __future__ import annotations
 
@@ -6,16 +6,24 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tests.postgres_room import Server
 
 from syncline.storage.sql_storage import SQLStorage
 from syncline.storage.sqlite import MemoryStorage, SQLiteStorage
 from syncline.testing.storage_checks import STORAGE_CHECKS, Check, Subject
 
 
-@pytest.fixture(params=["memory", "file"])
+def make(kind: str, request: pytest.FixtureRequest, folder: Path) -> SQLStorage:
+    if kind == "postgres":
+        server: Server = request.getfixturevalue("postgres")
+        return server.storage()
+    return MemoryStorage() if kind == "memory" else SQLiteStorage(folder / "syncline.db")
+
+
+@pytest.fixture(params=["memory", "file", "postgres"])
 def storage(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[SQLStorage]:
     """An empty storage of each kind."""
-    made = MemoryStorage() if request.param == "memory" else SQLiteStorage(tmp_path / "syncline.db")
+    made = make(request.param, request, tmp_path)
     yield made
     made.close()
 

@@ -69,6 +69,7 @@ IMPORTERS: Mapping[str, tuple[str, ...]] = {
     "httpx": ("connectors.http._httpx",),
     "IPython": ("views.progress",),
     "opentelemetry": ("opentelemetry",),
+    "psycopg": ("storage.postgres_connection",),
     "tenacity": ("retries",),
 }
 EVERYBODYS = frozenset({"attr", "attrs"})

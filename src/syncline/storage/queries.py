@@ -20,8 +20,12 @@ from collections.abc import Iterator
 from functools import cache
 from importlib import resources
 from importlib.resources.abc import Traversable
+from typing import Final
 
-__all__ = ["load_queries", "load_schema", "parse_queries"]
+__all__ = ["SCHEMA_VERSION", "load_queries", "load_schema", "parse_queries"]
+
+#: Of the schema in these files. A database of another version is refused.
+SCHEMA_VERSION: Final = 1
 
 _NAME = re.compile(r"^-- name: (\w+)[ \t]*$", re.MULTILINE)
 _COMMENT = re.compile(r"^[ \t]*--.*\n?", re.MULTILINE)

@@ -19,11 +19,11 @@ from uuid import uuid4
 from syncline.clock import SystemClock
 from syncline.errors import ForkedConnectionError, StorageCorruptError, StorageError, StorageMismatchError
 from syncline.storage.dialect import Parameters, Row
-from syncline.storage.queries import load_queries, load_schema
+from syncline.storage.queries import SCHEMA_VERSION, load_queries, load_schema
 from syncline.storage.sqlite_errors import SQLITE_EXCEPTIONS, translate
 from syncline.storage.sqlite_file import DatabaseFile, private
 
-__all__ = ["APPLICATION_ID", "SCHEMA_VERSION", "SQLiteDatabase"]
+__all__ = ["APPLICATION_ID", "SQLiteDatabase"]
 
 _Result = TypeVar("_Result")
 
@@ -31,7 +31,6 @@ _DIALECT: Final = "sqlite"
 
 #: The mark in the file's header that says it is ours: "SynL".
 APPLICATION_ID: Final = int.from_bytes(b"SynL", "big")
-SCHEMA_VERSION: Final = 1
 _OLDEST_SQLITE: Final = (3, 31, 0)
 #: Fewer and larger pages are faster here up to this size; beyond, each small change costs too much.
 _PAGE_SIZE: Final = 8192

@@ -22,9 +22,9 @@ JOIN tables t ON t.id = d.table_id
 LEFT JOIN tables p ON p.id = d.parent_table_id
 WHERE d.workflow_id = :workflow_id
     AND d.id > :after
-    AND (:status IS NULL OR d.status = :status)
-    AND (:table_name IS NULL OR t.name = :table_name)
-    AND (:key IS NULL OR d.key = :key)
+    AND d.status = COALESCE(:status, d.status)
+    AND t.name = COALESCE(:table_name, t.name)
+    AND d.key = COALESCE(:key, d.key)
 ORDER BY d.id LIMIT :most;
 
 -- name: open_letters_among

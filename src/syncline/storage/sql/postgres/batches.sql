@@ -1,0 +1,62 @@
+-- Many rows in one statement: a query over `unnest(` takes its values as columns, one array for each placeholder.
+
+-- name: add_to_counter
+UPDATE counters SET n = n + a.change
+FROM unnest(?::BIGINT[], ?::BIGINT[], ?::TEXT[]) AS a (change, scope, name)
+WHERE counters.scope = a.scope AND counters.name = a.name;
+
+-- name: start_counter
+INSERT INTO counters (scope, name, n) SELECT *, 0 FROM unnest(?::BIGINT[], ?::TEXT[]);
+
+-- name: add_record
+INSERT INTO records (id, table_id, key, item_id)
+SELECT * FROM unnest(?::BIGINT[], ?::BIGINT[], ?::BYTEA[], ?::BIGINT[])
+ON CONFLICT (table_id, key) DO NOTHING;
+
+-- name: queue_record
+UPDATE records SET item_id = a.item_id
+FROM unnest(?::BIGINT[], ?::BIGINT[]) AS a (item_id, id)
+WHERE records.id = a.id AND records.item_id IS NULL;
+
+-- name: add_item
+INSERT INTO items (id, record_id, table_id, seq, op, lane, first, refresh, ambiguous, queued_at, checksum, payload)
+SELECT * FROM unnest(
+    ?::BIGINT[], ?::BIGINT[], ?::BIGINT[], ?::BIGINT[], ?::BIGINT[], ?::BIGINT[], ?::BIGINT[], ?::BIGINT[],
+    ?::BIGINT[], ?::BIGINT[], ?::BIGINT[], ?::BYTEA[]
+);
+
+-- name: add_ready
+INSERT INTO ready (table_id, lane, suspect, id)
+SELECT * FROM unnest(?::BIGINT[], ?::BIGINT[], ?::BIGINT[], ?::BIGINT[]);
+
+-- name: remove_delayed
+DELETE FROM delayed
+USING unnest(?::BIGINT[], ?::BIGINT[]) AS a (table_id, id)
+WHERE delayed.table_id = a.table_id AND delayed.id = a.id;
+
+-- name: remember
+UPDATE records SET fingerprint = a.fingerprint, item_id = a.item_id
+FROM unnest(?::BYTEA[], ?::BIGINT[], ?::BIGINT[]) AS a (fingerprint, item_id, id)
+WHERE records.id = a.id;
+
+-- name: leave_queue
+UPDATE records SET item_id = a.item_id
+FROM unnest(?::BIGINT[], ?::BIGINT[]) AS a (item_id, id)
+WHERE records.id = a.id;
+
+-- name: drop_record
+DELETE FROM records
+USING unnest(?::BIGINT[]) AS a (id)
+WHERE records.id = a.id AND records.item_id IS NULL AND records.fingerprint IS NULL
+    AND NOT EXISTS (SELECT 1 FROM seen s WHERE s.table_id = records.table_id AND s.record_id = records.id);
+
+-- name: add_seen
+INSERT INTO seen (table_id, record_id)
+SELECT * FROM unnest(?::BIGINT[], ?::BIGINT[])
+ON CONFLICT (table_id, record_id) DO NOTHING;
+
+-- name: resolve_letters
+UPDATE dead_letters SET status = 'resolved'
+FROM unnest(?::BIGINT[], ?::BYTEA[], ?::BIGINT[]) AS a (table_id, key, seq)
+WHERE dead_letters.table_id = a.table_id AND dead_letters.key = a.key AND dead_letters.status = 'open'
+    AND dead_letters.seq <= a.seq;
