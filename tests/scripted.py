@@ -139,6 +139,9 @@ class ScriptedCampaign(CampaignConnector):
         found = self.records.get(key)
         return None if found is None else TargetRecord(ref=key, values=dict(found))
 
+    def count(self, resource: TableSchema) -> int | None:
+        return len(self.records)
+
     def create(self, resource: TableSchema, values: Values) -> None:
         key = str(values["externalId"])
         self._begin("create", key)

@@ -37,6 +37,7 @@ __all__ = [
     "ReplayRequested",
     "ResyncStarted",
     "StateChanged",
+    "SweepMended",
     "TakenOver",
     "Throttled",
     "WritesSettled",
@@ -284,6 +285,21 @@ class DeletesHeld(Notice):
 
     def summary(self) -> str:
         return f"{self.held:,} deletions of {self.table} wait for a confirmation: no more than {self.most:,} go unasked"
+
+
+@frozen(kw_only=True)
+class SweepMended(Notice):
+    """The rolling comparison found records that were not as they should be, and queued them."""
+
+    event: ClassVar[str] = "sweep.mended"
+    level: ClassVar[int] = logging.WARNING
+    table: str
+    #: Records looked at in this step.
+    checked: int
+    mended: int
+
+    def summary(self) -> str:
+        return f"{self.mended} of {self.checked} records of {self.table} were not in Campaign as they should be"
 
 
 class Hook(Protocol):

@@ -251,12 +251,12 @@ def test_a_table_without_a_mapping_is_an_error_unless_something_of_it_is_held(st
 def test_in_short_cycles_a_mass_is_held_as_a_whole(stage: Stage) -> None:
     """Cut into the smallest slices a host may choose, nobody of the mass goes before all are counted."""
     retire(stage, 20)
-    for _ in range(200):
+    for _ in range(60):
         stage.workflow.run_cycle(records=1)
     assert len(stage.campaign.records) == PEOPLE
     assert dict(stage.workflow.backlog.held) == {"contact": 20}
     stage.workflow.confirm_deletes("contact")
-    for _ in range(200):
+    for _ in range(60):
         stage.workflow.run_cycle(records=1)
     assert len(stage.campaign.records) == PEOPLE - 20
 

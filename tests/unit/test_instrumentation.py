@@ -24,6 +24,7 @@ from syncline.instrumentation import (
     ReplayRequested,
     ResyncStarted,
     StateChanged,
+    SweepMended,
     TakenOver,
     Throttled,
     WritesSettled,
@@ -62,6 +63,7 @@ EVERY_KIND: list[Notice] = [
     LeaseLost(workflow="ingress", generation=4, epoch=8),
     Edited(workflow="ingress", changes=2),
     ReplayRequested(workflow="ingress", table="contact"),
+    SweepMended(workflow="ingress", table="contact", checked=20, mended=1),
     DeletesHeld(workflow="ingress", table="contact", held=3_120, most=1_000),
     ResyncStarted(workflow="ingress", table="contact", reason="the delta link expired"),
 ]

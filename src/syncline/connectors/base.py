@@ -179,6 +179,10 @@ class CampaignConnector(Connector):
         """
         raise ProtocolError(f"{self.name} cannot say how a record of {resource.name} is linked.")
 
+    def count(self, resource: TableSchema) -> int | None:
+        """How many records the resource has, strangers included; None where it cannot say. Raises as `find`."""
+        return None
+
     @abstractmethod
     def same(self, schema: FieldSchema | None, stored: Value, wanted: Value) -> bool:
         """Whether a stored value already says what is wanted, in the target's own spelling of types and nulls."""

@@ -7,6 +7,7 @@ from syncline.views.backlog import BacklogView, Trend
 from syncline.views.forecast import Certainty, Figure, Forecast, NextRead, TableForecast
 from syncline.views.preview import FieldChange, Preview, PreviewedRecord, PreviewKind
 from syncline.views.progress import ProgressBar, progress_bar
+from syncline.views.reconciliation import ReconciledRecord, ReconcileKind, Reconciliation
 from syncline.views.suggestion import Likeness, MappingSuggestion, SuggestedField
 from syncline.views.workflow_list import WorkflowList, WorkflowView
 
@@ -23,6 +24,9 @@ __all__ = [
     "PreviewKind",
     "PreviewedRecord",
     "ProgressBar",
+    "ReconcileKind",
+    "ReconciledRecord",
+    "Reconciliation",
     "SuggestedField",
     "TableForecast",
     "Trend",

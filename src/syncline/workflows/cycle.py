@@ -339,6 +339,7 @@ class Cycle:
                 reading.failed(error)
                 return
             self.tally.read += reading.keep(future.result())
+            self.tally.calls += reading.calls()
         except _STORAGE_TROUBLE:
             raise
         except SynclineError as left_over:

@@ -50,6 +50,7 @@ from syncline.workflows.ingress_checks import preflight
 from syncline.workflows.schema_watch import SchemaWatch
 from syncline.workflows.settings import EngineSettings
 from syncline.workflows.snapshot import Snapshot
+from syncline.workflows.sweep import RollingSweep
 from syncline.workflows.verdicts import dead, held, skipped
 from syncline.workflows.work import Plan, Reading, Work
 from syncline.workflows.writers import Job
@@ -117,6 +118,16 @@ class _IngressWork(Work):
         #: Tables whose last page was the newest there was.
         self._caught_up: set[str] = set()
         self._guard = DeleteGuard(workflow, definition.guardrails, storage, tell)
+        self._sweep = RollingSweep(
+            workflow=workflow,
+            plans=lambda: self._plans,
+            storage=storage,
+            dynamics=dynamics,
+            campaign=campaign,
+            clock=clock,
+            settings=settings,
+            tell=tell,
+        )
 
     @property
     def gates(self) -> Sequence[Gate]:
@@ -153,7 +164,7 @@ class _IngressWork(Work):
             if position is not None and position.stage is ReadStage.MISSING:
                 return self._missing(grant, table, position)
             return self._page(grant, table, position)
-        return self._guard.next(grant, self._caught_up)
+        return self._guard.next(grant, self._caught_up) or self._sweep.next(grant, self._caught_up)
 
     def _look_again(self, grant: Grant) -> Reading:
         """Both sides' schemas, compared with what is known of them."""

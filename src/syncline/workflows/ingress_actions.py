@@ -6,7 +6,7 @@ its own; what happens within a cycle is in `syncline.workflows.ingress`.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from syncline.clock import Clock
 from syncline.connectors.base import CampaignConnector, DynamicsConnector, Gate
@@ -15,12 +15,15 @@ from syncline.errors import ActionNotAvailableError, DefinitionError
 from syncline.instrumentation import Instrumentation, ReplayRequested
 from syncline.state_machine import WorkflowEvent, next_state
 from syncline.store import Storage
+from syncline.sweeps import Sweep
 from syncline.views.forecast import Forecast
 from syncline.views.preview import Preview
+from syncline.views.reconciliation import Reconciliation
 from syncline.workflows.base import Workflow
 from syncline.workflows.forecast import forecast
 from syncline.workflows.next_start import NextStart
 from syncline.workflows.preview import preview_record, preview_table
+from syncline.workflows.reconcile import reconcile
 from syncline.workflows.settings import EngineSettings
 
 __all__ = ["IngressActions"]
@@ -99,6 +102,40 @@ class IngressActions(Workflow[IngressDefinition]):
         if table not in self._storage.holds(self.id):
             definition.mapping(table)
         return table
+
+    def reconcile(
+        self, table: str, *, adopt: bool = False, queue: bool = False, limit: int = 1_000, by: str = ""
+    ) -> Reconciliation:
+        """Compare both sides of a table record by record, by the definition as last edited.
+
+        - Reads all of the table in Dynamics and looks each record up in Campaign, one engine call for each; and what
+          the ledger knows and Dynamics does not have any more. Whatever the ledger remembers of values does not count.
+        - Without `adopt` and `queue` nothing is written anywhere.
+        - `queue` queues what is missing, extra or different in the bulk lane, to be read again by key when its turn
+          comes. Of inferred deletions that are many, all are held as ever.
+        - `adopt` lets the ledger know the records that match, so that a first start sends nothing again, and queues
+          what is missing or different.
+        - A record is extra only when the ledger knows it as ours. Records that others made are counted, from
+          Campaign's own count, and never touched.
+        - `limit` is how many records that differ are listed; the counts are complete.
+
+        The workflow may run meanwhile or not. A record that changes during the comparison can show as different.
+        Raises DefinitionError when the table is not mapped or the mapping does not fit, and what the connectors raise;
+        what was compared before is adopted and queued then. Silence that Campaign asks for is waited for.
+        """
+        if adopt or queue:
+            self._row()
+        report = reconcile(self._next_start(), table, adopt=adopt, queue=queue, limit=limit, clock=self._clock)
+        if adopt or queue:
+            told = f"{table}: {report.adopted:,} adopted, {report.queued:,} queued"
+            self._storage.record(self.id, self._action("reconcile", by, told))
+        return report
+
+    @property
+    def sweeps(self) -> Mapping[str, Sweep]:
+        """How far the rolling comparison of each table has come, and what it found."""
+        self._row()
+        return self._storage.sweeps(self.id)
 
     def preview(self, *, table: str | None = None, record: str | None = None, limit: int = 100) -> Preview:
         """What the definition as last edited would do, without writing anything anywhere.

@@ -19,6 +19,11 @@ def _positive(_: object, attribute: Attribute[Any], value: float | timedelta) ->
         raise ValueError(f"{attribute.name} must be positive, not {value}")
 
 
+def _not_negative(_: object, attribute: Attribute[Any], value: timedelta) -> None:
+    if value < timedelta(0):
+        raise ValueError(f"{attribute.name} cannot be {value}")
+
+
 @frozen(kw_only=True)
 class EngineSettings:
     """How a workflow's cycles work. All of them have a reason to be what they are; change them with one too."""
@@ -56,5 +61,7 @@ class EngineSettings:
     retry_most: timedelta = field(default=timedelta(minutes=15), validator=_positive)
     #: How often both sides' schemas are looked at again while everything is well.
     schema_interval: timedelta = field(default=timedelta(minutes=10), validator=_positive)
+    #: Campaign is compared with the source irrespective of the ledger, everything once in so long; zero never does.
+    sweep_period: timedelta = field(default=timedelta(days=7), validator=_not_negative)
     #: Between two looks at whether anything changed, in `run()`.
     idle_wait: timedelta = field(default=timedelta(seconds=5), validator=_positive)

@@ -31,6 +31,8 @@ class Reading:
     failed: Callable[[BaseException], None]
     #: The table that is read, for the error of a workflow that fails over it.
     about: str
+    #: Engine calls that it cost at the target, once it is kept.
+    calls: Callable[[], int] = lambda: 0
 
 
 @frozen(kw_only=True)

@@ -199,6 +199,13 @@ class CampaignStandard(CampaignConnector):
                 )
         return found
 
+    def count(self, resource: TableSchema) -> int | None:
+        """The resource's `_count`: what the credentials can see. None where there is none, or it is no number."""
+        answer = self._read(f"campaign/{resource.path}/_count", resource.name)
+        content = None if answer is None else answer.json()
+        number = content.get("count") if isinstance(content, dict) else None
+        return number if type(number) is int and number >= 0 else None
+
     def create(self, resource: TableSchema, values: Values) -> None:
         """Create a record.
 
