@@ -12,6 +12,7 @@ from tests.ingress_room import DEFINITION, FIELDS, MAPPING, dataverse, differenc
 from syncline import FieldMapping, Filter, IngressDefinition, Integration, MemoryStorage, TableMapping
 from syncline.definitions import Comparison
 from syncline.sandbox import Sandbox, people
+from syncline.schema_changes import ChangeEffect, SchemaChangeKind
 from syncline.state_machine import WorkflowState
 
 CROWD = 30
@@ -327,4 +328,58 @@ def test_a_shorter_field_sets_aside_who_does_not_fit_and_nobody_else(sandbox: Sa
     (letter,) = integration.ingress.dead_letters
     assert letter.key.id == long
     assert letter.field in ("new_code", "cusCode")
+    integration.close()
+
+
+# -- asking before publishing -----------------------------------------------------------------------------------------
+
+
+def test_the_guard_says_when_publishing_is_safe(sandbox: Sandbox) -> None:
+    """Stopped and nothing in flight: safe. Running: only additions are, and it says why, as text, HTML and data."""
+    integration = running(sandbox)
+    workflow = integration.ingress
+
+    report = workflow.schema_guard()
+    assert not report
+    assert (report.changes, report.in_flight) == ((), 0)
+    assert "The status is RUNNING" in report.reasons[0]
+    workflow.stop()
+    report = workflow.schema_guard()
+    assert report.safe
+    assert "Safe to publish now" in str(report)
+    assert report.as_data()["safe"] is True
+    integration.close()
+
+
+def test_the_guard_tells_each_difference_and_what_it_means(sandbox: Sandbox) -> None:
+    """Differences on both sides, the ones that stop first; whatever is named is escaped in HTML."""
+    integration = running(sandbox)
+    workflow = integration.ingress
+    workflow.stop()
+    sandbox.dynamics.rename_column(table="contact", name="new_code", to="new_number")
+    sandbox.dynamics.add_column("contact", "new_motto", "String")
+    sandbox.campaign.drop_field(resource="profile", field="cusCode")
+    sandbox.campaign.drop_key(resource="profile", filtered=True)
+
+    report = workflow.schema_guard()
+
+    assert not report.safe
+    assert [change.place for change in report.stops] == ["contact.new_code", "profile.cusCode", "profile.externalId"]
+    told = {change.place: change for change in report}
+    assert "new_number" in told["contact.new_code"].meaning
+    assert (told["contact.new_motto"].kind, told["contact.new_motto"].effect) == (
+        SchemaChangeKind.FIELD_ADDED,
+        ChangeEffect.LEARNT,
+    )
+    assert "contact.new_code" in report.to_html()
+    assert len(report.as_data()["changes"]) == len(report)
+    assert workflow.schema_guard() is not report
+    integration.close()
+
+
+def test_before_the_first_start_there_is_nothing_to_compare_with(sandbox: Sandbox) -> None:
+    """Nothing was read under any schema yet."""
+    integration = join(sandbox, MemoryStorage())
+    report = integration.ingress.schema_guard()
+    assert (report.safe, report.changes, report.checked_at) == (True, (), None)
     integration.close()

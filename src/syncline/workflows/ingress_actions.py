@@ -19,11 +19,13 @@ from syncline.sweeps import Sweep
 from syncline.views.forecast import Forecast
 from syncline.views.preview import Preview
 from syncline.views.reconciliation import Reconciliation
+from syncline.views.schema_guard import SchemaGuardReport
 from syncline.workflows.base import Workflow
 from syncline.workflows.forecast import forecast
 from syncline.workflows.next_start import NextStart
 from syncline.workflows.preview import preview_record, preview_table
 from syncline.workflows.reconcile import reconcile
+from syncline.workflows.schema_guard import schema_guard
 from syncline.workflows.settings import EngineSettings
 
 __all__ = ["IngressActions"]
@@ -169,6 +171,17 @@ class IngressActions(Workflow[IngressDefinition]):
         mapped or a mapping does not fit, and what the connectors raise.
         """
         return forecast(self._next_start(replay), exact=exact)
+
+    def schema_guard(self) -> SchemaGuardReport:
+        """Whether a schema change may be published now, on either side, and what was changed since the start.
+
+        Asks both services for their schemas and writes nothing. Not safe while the workflow is started or records are
+        in flight, or when a difference is there already that stops it. Raises RetryLaterErrors when a service cannot
+        be asked just now, StopWorkflowErrors.
+        """
+        row = self._row()
+        self._heed_gates()
+        return schema_guard(row, self._storage.counts(self.id), self._dynamics, self._campaign)
 
     def _next_start(self, replay: Sequence[str] = ()) -> NextStart:
         try:
