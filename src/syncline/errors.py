@@ -48,6 +48,7 @@ __all__ = [
     "CredentialsError",
     "CursorLostError",
     "DefinitionError",
+    "EnvironmentChangedError",
     "ForkedConnectionError",
     "LeaseLostError",
     "MissingExtraError",
@@ -221,6 +222,15 @@ class DefinitionError(SetupError):
     def __init__(self, message: str, *, path: str = "", remedy: str = "") -> None:
         super().__init__(f"{path}: {message}" if path else message, remedy=remedy)
         self.path = path
+
+
+class EnvironmentChangedError(SetupError):
+    """The storage was filled from, or for, another environment than the one that is configured now."""
+
+    usual_remedy = (
+        "If the environment was renamed, copied or reset on purpose, call adopt_environment() and start; else correct "
+        "the address, or use a storage or an integration name of its own."
+    )
 
 
 class ActionNotAvailableError(SetupError):

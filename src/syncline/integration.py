@@ -17,6 +17,7 @@ from syncline.instrumentation import Hook, Instrumentation
 from syncline.schemas import TableSchema
 from syncline.store import Storage
 from syncline.suggestions import suggest
+from syncline.upkeep import Purged
 from syncline.views import MappingSuggestion, WorkflowList
 from syncline.workflows.ingress import IngressWorkflow
 from syncline.workflows.settings import EngineSettings
@@ -92,6 +93,10 @@ class Integration:
         is empty or a channel is none, and what the storage raises.
         """
         return self.ingress.forget(contact_id, opted_out=opted_out, by=by)
+
+    def purge(self, *, by: str = "") -> Purged:
+        """Remove now what the retention settings of the workflows do not keep; what went, all together."""
+        return self.ingress.purge(by=by)
 
     def close(self) -> None:
         """Let go of connections and files. Using the integration afterwards opens them again."""

@@ -10,7 +10,7 @@ history, and samples of depth and rate; and, for all workflows, the throttle gat
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -18,13 +18,14 @@ from enum import StrEnum
 from attrs import field, frozen
 
 from syncline.backlog import BacklogCounts, DeadReason, Entry, Grant, Item, PutReport, Settlement, SettleReport
-from syncline.erasure import Erased
 from syncline.exported_files import FileMark
+from syncline.history import ActionEntry
 from syncline.holds import Hold, Judgement
 from syncline.parents import Parent
 from syncline.records import ReadPosition, RecordKey
 from syncline.state_machine import WorkflowState
 from syncline.sweeps import KnownRecord, Sweep
+from syncline.upkeep import Upkeep
 
 __all__ = [
     "ActionEntry",
@@ -120,18 +121,6 @@ class StateChange:
 
 
 @frozen(kw_only=True)
-class ActionEntry:
-    """One line of the history: who did what, or what became of the workflow."""
-
-    at: datetime
-    #: Such as `start`, `edit`, `RUNNING`, `discard`.
-    action: str
-    #: Whoever the host named, or empty.
-    by: str = ""
-    detail: str = ""
-
-
-@frozen(kw_only=True)
 class Refusal:
     """A record that could not even be queued, because the rules refuse it."""
 
@@ -207,7 +196,7 @@ class Sample:
     written: int
 
 
-class Storage(ABC):
+class Storage(Upkeep):
     """One database that holds the backlog and all that belongs to it.
 
     Implements the `Backlog` protocol (its methods and conditions hold here word for word) and the rest below. Every
@@ -528,37 +517,6 @@ class Storage(ABC):
     @abstractmethod
     def discard_dead_letters(self, workflow: str, ids: Sequence[int], action: ActionEntry) -> int:
         """Close these open letters for good; how many that were."""
-
-    # -- erasure ------------------------------------------------------------------------------------------------
-
-    @abstractmethod
-    def forget(
-        self,
-        scope: str,
-        person: str,
-        action: ActionEntry,
-        *,
-        opted_out: Collection[str] = (),
-        cannot_read_again: Collection[str] = (),
-    ) -> Erased:
-        """Remove a person's data from every workflow whose name begins with `scope` and a slash; all or nothing.
-
-        - `person` is the id of the person's records, in whatever table. Their queued changes, dead letters of every
-          status, ledger entries and decisions go. A queued change and an open dead letter count as discarded.
-        - A leased row goes too: its lease ends, so that it is not sent if it was not marked as being sent, and whoever
-          settles it is refused. `Erased.in_flight` counts those that were marked.
-        - What is queued or dead of other records and names the person in its payload loses the payload and is read
-          again by key; in the workflows `cannot_read_again` it is removed as well.
-        - A suppression stays: a keyed hash (HMAC-SHA-256 under a random key of this store) of scope and person, with
-          the channels the person was opted out of: `opted_out`, those of the last decisions, and those of an earlier
-          suppression. See `suppressed`.
-        - What is removed is overwritten in the database's own files as far as the database can do that.
-        - `action` is noted in the history of each workflow; it must not name the person.
-        """
-
-    @abstractmethod
-    def suppressed(self, scope: str, people: Collection[str]) -> Mapping[str, frozenset[str]]:
-        """Those of these ids that were forgotten, with the channels in which they stay opted out."""
 
     # -- gates and samples --------------------------------------------------------------------------------------
 

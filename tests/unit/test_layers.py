@@ -45,6 +45,8 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     (
         "backlog",
         "erasure",
+        "history",
+        "upkeep",
         "holds",
         "parents",
         "store",

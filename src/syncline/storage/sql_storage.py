@@ -31,6 +31,7 @@ from syncline.storage import (
     sql_reading,
     sql_set_aside,
     sql_settling,
+    sql_upkeep,
     sql_workflows,
 )
 from syncline.storage.columns import as_datetime
@@ -49,6 +50,7 @@ from syncline.store import (
     WorkflowRow,
 )
 from syncline.sweeps import KnownRecord, Sweep
+from syncline.upkeep import Purged, Retention
 
 __all__ = ["SQLStorage"]
 
@@ -314,7 +316,7 @@ class SQLStorage(Storage):
 
         return self._write(workflow, work)
 
-    # -- erasure ------------------------------------------------------------------------------------------------
+    # -- upkeep -------------------------------------------------------------------------------------------------
 
     def forget(
         self,
@@ -337,6 +339,20 @@ class SQLStorage(Storage):
 
     def suppressed(self, scope: str, people: Collection[str]) -> Mapping[str, frozenset[str]]:
         return self._read(lambda tx: sql_erasure.suppressed(tx, scope, people))
+
+    def purge(self, workflow: str, retention: Retention, limit: int) -> Purged:
+        return self._write(workflow, lambda tx: sql_upkeep.purge(tx, workflow, retention, limit))
+
+    def start_over(
+        self, workflow: str, tables: Collection[str], action: ActionEntry, *, doubt: bool, snapshot: str | None = None
+    ) -> bool:
+        def work(tx: Transaction) -> bool:
+            if not sql_upkeep.start_over(tx, workflow, tables, doubt=doubt, snapshot=snapshot):
+                return False
+            sql_workflows.note(tx, tx.workflow_id(workflow), action)
+            return True
+
+        return self._write(workflow, work)
 
     # -- gates and samples --------------------------------------------------------------------------------------
 

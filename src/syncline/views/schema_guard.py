@@ -122,4 +122,4 @@ class SchemaGuardReport(Shown):
     def _lines(self) -> Iterator[str]:
         yield "Adding columns, fields and values is safe at any time."
         if self.queued:
-            yield f"{count(self.queued)} changes wait in the backlog. They stay, and are read anew where that is needed."
+            yield f"{count(self.queued)} changes wait in the backlog. They stay, and are read anew where needed."

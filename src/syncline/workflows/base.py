@@ -42,7 +42,9 @@ from syncline.instrumentation import (
 )
 from syncline.state_machine import Action, WorkflowEvent, WorkflowState, available_actions, next_state, require_action
 from syncline.store import ActionEntry, StateChange, Storage, WorkflowError, WorkflowRow
+from syncline.upkeep import Purged
 from syncline.views.backlog import BacklogView
+from syncline.views.history import History
 from syncline.views.workflow_list import WorkflowView
 from syncline.workflows import forgetting
 from syncline.workflows.checks import CheckReport
@@ -51,6 +53,7 @@ from syncline.workflows.cycle import Budget, Cycle, CycleEnd
 from syncline.workflows.dead_letters import DeadLetters
 from syncline.workflows.depth import SAMPLES_SINCE, view_of
 from syncline.workflows.holding import warnings_of
+from syncline.workflows.housekeeping import Housekeeping
 from syncline.workflows.owner import this_owner
 from syncline.workflows.settings import EngineSettings
 from syncline.workflows.snapshot import Snapshot
@@ -118,6 +121,7 @@ class Workflow(ABC, Generic[D]):
         self._clock = clock or SystemClock()
         self._settings = settings or EngineSettings()
         self._tell = tell or Instrumentation()
+        self._housekeeping = Housekeeping(storage, self.id, self._settings.retention, self._clock)
         #: What was found out about the target's pace; the next cycle goes on from there.
         self._limit = ConcurrencyLimit(self._settings.writers)
 
@@ -208,10 +212,10 @@ class Workflow(ABC, Generic[D]):
         return DeadLetters(self._storage, self.id)
 
     @property
-    def history(self) -> Sequence[ActionEntry]:
-        """Who did what and what became of it, newest first."""
+    def history(self) -> History:
+        """Who did what and what became of it: the last hundred entries, newest first. Prints as a table."""
         self._row()
-        return self._storage.history(self.id)
+        return History(self._storage.history(self.id))
 
     @property
     def view(self) -> WorkflowView:
@@ -295,6 +299,11 @@ class Workflow(ABC, Generic[D]):
         """See `Integration.forget`: the other workflows of the integration forget the person as well."""
         return forgetting.forget(self._storage, self.id.rpartition("/")[0], contact_id, opted_out=opted_out, by=by)
 
+    def purge(self, *, by: str = "") -> Purged:
+        """Remove now what `EngineSettings.retention` does not keep; idle cycles do it by themselves, bit by bit."""
+        self._row()
+        return self._housekeeping.all(by)
+
     # -- working -------------------------------------------------------------------------------------------------------
 
     def run_cycle(self, *, seconds: float | None = None, records: int | None = None) -> CycleReport:
@@ -314,6 +323,8 @@ class Workflow(ABC, Generic[D]):
             return self._report(CycleEnd.BUSY, message="Another process is working on this workflow.")
         try:
             report = self._with_grant(grant, Budget(seconds=seconds, records=records))
+            if report.end is CycleEnd.IDLE:
+                self._housekeeping.step()
         except LeaseLostError as error:
             self._tell(LeaseLost(workflow=self.id, generation=grant.generation, epoch=grant.epoch))
             report = self._report(CycleEnd.LEASE_LOST, message=str(error))

@@ -44,6 +44,7 @@ from syncline.state_machine import WorkflowState
 from syncline.store import PageCommit, Refusal, StateChange, Storage
 from syncline.workflows import reading
 from syncline.workflows.checks import CheckReport
+from syncline.workflows.environments import check_environments
 from syncline.workflows.holding import DeleteGuard
 from syncline.workflows.ingress_actions import IngressActions
 from syncline.workflows.ingress_checks import preflight
@@ -73,6 +74,7 @@ class IngressWorkflow(IngressActions):
         return preflight(definition, self._dynamics, self._campaign, previous)
 
     def _work(self, snapshot: Snapshot) -> Work:
+        check_environments(snapshot, self._dynamics, self._campaign)
         return _IngressWork(
             workflow=self.id,
             snapshot=snapshot,

@@ -7,6 +7,7 @@ its own; what happens within a cycle is in `syncline.workflows.ingress`.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Sequence
 
 from syncline.clock import Clock
 from syncline.connectors.base import CampaignConnector, DynamicsConnector, Gate
@@ -21,6 +22,7 @@ from syncline.views.preview import Preview
 from syncline.views.reconciliation import Reconciliation
 from syncline.views.schema_guard import SchemaGuardReport
 from syncline.workflows.base import Workflow
+from syncline.workflows.environments import adopted, moved
 from syncline.workflows.forecast import forecast
 from syncline.workflows.next_start import NextStart
 from syncline.workflows.preview import preview_record, preview_table
@@ -171,6 +173,44 @@ class IngressActions(Workflow[IngressDefinition]):
         mapped or a mapping does not fit, and what the connectors raise.
         """
         return forecast(self._next_start(replay), exact=exact)
+
+    def adopt_environment(self, *, by: str = "") -> tuple[str, ...]:
+        """Go on with a storage that was filled from, or for, another environment; what had changed, a line each.
+
+        - For an environment that was renamed, copied or reset on purpose. The next start reads every table in full
+          and finds by the ledger what is not there any more, under the cap on deletions.
+        - Where Campaign is another one, nobody knows what it holds: each record is compared before it is written.
+        - Empty, and nothing happened, when nothing has changed. Raises ActionNotAvailableError while the workflow is
+          started.
+        """
+        row = self._row()
+        snapshot = self._snapshot(row)
+        found = moved(snapshot, self._dynamics, self._campaign) if snapshot is not None else {}
+        if snapshot is None or not found:
+            return ()
+        told = tuple(map(str, found.values()))
+        new = adopted(snapshot, self._dynamics, self._campaign).to_json()
+        self._start_over(snapshot.sources, "adopt environment", by, "; ".join(told), "target" in found, new)
+        return told
+
+    def rebuild_ledger(self, table: str, *, by: str = "") -> None:
+        """Doubt what the ledger says of a table: the next start reads all of it and compares each record with Campaign.
+
+        What is the same costs one look and no write; what the ledger lacked enters it. Raises DefinitionError when the
+        table is not mapped, and ActionNotAvailableError while the workflow is started.
+        """
+        self.definition.mapping(table)
+        self._start_over([table], "rebuild ledger", by, table, True, None)
+
+    def _start_over(
+        self, tables: Iterable[str], action: str, by: str, detail: str, doubt: bool, snapshot: str | None
+    ) -> None:
+        entry = self._action(action, by, detail)
+        if not self._storage.start_over(self.id, list(tables), entry, doubt=doubt, snapshot=snapshot):
+            row = self._row()
+            raise ActionNotAvailableError(
+                action, status=row.state.value, available=[one.value for one in self.available_actions]
+            )
 
     def schema_guard(self) -> SchemaGuardReport:
         """Whether a schema change may be published now, on either side, and what was changed since the start.

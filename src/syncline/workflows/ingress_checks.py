@@ -15,6 +15,7 @@ from syncline.definition_json import definition_to_json
 from syncline.definitions import IngressDefinition
 from syncline.errors import (
     DefinitionError,
+    EnvironmentChangedError,
     RetryLaterError,
     SchemaChangedError,
     SetupError,
@@ -25,6 +26,7 @@ from syncline.mapping import LinkRule, compile_plan
 from syncline.schemas import FieldType, TableSchema
 from syncline.table_mapping import TableMapping
 from syncline.workflows.checks import Check, CheckReport, CheckResult
+from syncline.workflows.environments import moved
 from syncline.workflows.snapshot import Snapshot
 
 __all__ = ["preflight"]
@@ -85,17 +87,11 @@ class _Preflight:
         if previous is None:
             self.passed(name, "first start")
             return
-        for label, before, now in (
-            ("Dynamics 365", previous.source_identity, self.dynamics.identity),
-            ("Campaign", previous.target_identity, self.campaign.identity),
-        ):
-            if before != now:
-                self.failed(
-                    name,
-                    f"this storage was filled with {label} at {before}, and now it is {now}",
-                    "Use a storage, or an integration name, of its own for each pair of environments.",
-                )
-                return
+        found = moved(previous, self.dynamics, self.campaign)
+        if found:
+            told = "; ".join(map(str, found.values()))
+            self.failed(name, f"this storage was filled elsewhere: {told}", EnvironmentChangedError.usual_remedy)
+            return
         self.passed(name)
 
     def clocks(self) -> None:

@@ -10,6 +10,8 @@ from typing import Any
 
 from attrs import Attribute, field, frozen
 
+from syncline.upkeep import Retention
+
 __all__ = ["EngineSettings"]
 
 
@@ -65,3 +67,5 @@ class EngineSettings:
     sweep_period: timedelta = field(default=timedelta(days=7), validator=_not_negative)
     #: Between two looks at whether anything changed, in `run()`.
     idle_wait: timedelta = field(default=timedelta(seconds=5), validator=_positive)
+    #: How long is kept what is not needed any more.
+    retention: Retention = field(factory=Retention)

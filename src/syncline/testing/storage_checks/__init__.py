@@ -27,6 +27,7 @@ from syncline.testing.storage_checks import (
     reading,
     set_aside,
     settling,
+    upkeep,
     workflows,
 )
 from syncline.testing.storage_checks.subject import Subject
@@ -50,6 +51,7 @@ STORAGE_CHECKS: Final[tuple[Check, ...]] = tuple(
         comparing,
         parents,
         erasure,
+        upkeep,
         files,
         set_aside,
     )
