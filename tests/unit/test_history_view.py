@@ -24,6 +24,8 @@ def test_entries_are_a_sequence_and_a_table() -> None:
     assert [entry.action for entry in history] == ["edit", "start"]
     assert history[0].by == "<b>ann</b>"
     assert history[1:] == (entries[1],)
+    assert history == History(entries) != History(entries[:1])
+    assert len({history, History(entries)}) == 1
     assert "2026-02-01 12:00:00+00:00" in history.to_text(120)
     assert "&lt;b&gt;ann" in history.to_html()
     assert history.as_data()[1] == {"at": "2026-02-01T12:00:00+00:00", "action": "start", "by": "", "detail": ""}

@@ -33,6 +33,12 @@ class History(Shown, Sequence[ActionEntry]):
     def __len__(self) -> int:
         return len(self._entries)
 
+    def __eq__(self, other: object) -> bool:
+        return self._entries == other._entries if isinstance(other, History) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash(self._entries)
+
     def as_data(self) -> list[dict[str, Any]]:
         """Only what JSON knows."""
         return [{"at": one.at.isoformat(), "action": one.action, "by": one.by, "detail": one.detail} for one in self]
