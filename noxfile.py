@@ -19,7 +19,7 @@ nox.options.reuse_existing_virtualenvs = True
 nox.options.download_python = "never"
 # A contributor has one Python; who must have all of them, such as a CI, says so.
 nox.options.error_on_missing_interpreters = bool(os.environ.get("SYNCLINE_ALL_PYTHONS"))
-nox.options.sessions = ["lint", "typing", "tests", "minimums", "docs", "examples", "build"]
+nox.options.sessions = ["lint", "typing", "tests", "minimums", "docs", "examples", "browser", "build"]
 
 PROJECT = nox.project.load_toml("pyproject.toml")
 VERSIONS = nox.project.python_versions(PROJECT)
@@ -124,6 +124,28 @@ def examples(session: nox.Session) -> None:
         if others := [dependency for dependency in asked if not dependency.startswith("syncline")]:
             session.install(*others)
         session.run("python", str(example))
+
+
+@nox.session
+def browser(session: nox.Session) -> None:
+    """The console of the examples in a headless Chromium. Screenshots of every page are in `.screenshots`."""
+    session.install("-e", EVERYTHING, *_group("browser"))
+    _bring_chromium(session)
+    session.run("pytest", "-n", "2", "--dist", "worksteal", *_wanted(session, "tests/browser"))
+
+
+def _bring_chromium(session: nox.Session) -> None:
+    """The system's Chromium if there is one, else Playwright's, else the distribution's. Without any the tests skip."""
+    if any(map(shutil.which, ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable"))):
+        return
+    whatever = range(256)
+    session.run("playwright", "install", "chromium", success_codes=whatever, silent=True)
+    own = "from playwright.sync_api import sync_playwright as p; print(p().start().chromium.executable_path)"
+    found = session.run("python", "-c", own, silent=True, success_codes=whatever)
+    if not (found and Path(str(found).strip()).exists()) and shutil.which("apt-get") and os.geteuid() == 0:
+        session.run("apt-get", "update", "-qq", external=True, success_codes=whatever, silent=True)
+        install = ("apt-get", "install", "-qq", "-y", "--no-install-recommends", "chromium")
+        session.run(*install, external=True, success_codes=whatever, silent=True)
 
 
 @nox.session
