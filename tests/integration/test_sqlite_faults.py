@@ -23,6 +23,7 @@ from syncline.storage.sql_storage import SQLStorage
 from syncline.storage.sql_transaction import Transaction
 from syncline.storage.sqlite import MemoryStorage, SQLiteStorage
 from syncline.store import FileCommit, PageCommit, Sample, StateChange, Storage
+from syncline.sweeps import Sweep
 from syncline.testing.storage_checks.subject import ACTION, NOON, WORKFLOW, entry, key, owner, position, settlements
 
 MINUTE = timedelta(seconds=60)
@@ -121,6 +122,9 @@ def writes(storage: SQLStorage, grant: Grant) -> dict[str, Callable[[], object]]
         "forget_oldest": lambda: storage.forget_oldest(grant, "contact", 1, 1),
         "looked_up": lambda: storage.looked_up(grant, ["p"], []),
         "drop_set_aside": lambda: storage.drop_set_aside(grant, NOON, 1),
+        "adopt": lambda: storage.adopt(WORKFLOW, "contact", {"a": b"f"}),
+        "queue_anew": lambda: storage.queue_anew(WORKFLOW, "contact", ["a"], there=True),
+        "commit_sweep": lambda: storage.commit_sweep(grant, "contact", Sweep(since=NOON, began_at=NOON), ["a"]),
         "close_gate": lambda: storage.close_gate("p", NOON),
         "add_sample": lambda: storage.add_sample(WORKFLOW, Sample(at=NOON, size=1, written=1)),
     }
@@ -141,6 +145,8 @@ def reads(storage: SQLStorage) -> dict[str, Callable[[], object]]:
         "ledger": lambda: storage.ledger(WORKFLOW, "contact", ["a"]),
         "ledger_size": lambda: storage.ledger_size(WORKFLOW, "contact"),
         "dead_letters": lambda: storage.dead_letters(WORKFLOW),
+        "known_records": lambda: storage.known_records(WORKFLOW, "contact"),
+        "sweeps": lambda: storage.sweeps(WORKFLOW),
         "holds": lambda: storage.holds(WORKFLOW),
         "held_records": lambda: storage.held_records(WORKFLOW, "contact", 1),
         "suppressed": lambda: storage.suppressed("acme", ["a"]),
