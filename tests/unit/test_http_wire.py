@@ -247,8 +247,8 @@ def test_gzip_is_undone() -> None:
     ("data", "encoding"),
     [
         (b"hello", "gzip"),
-        (gzip.compress(b"hello")[:-4], "gzip"),
-        (gzip.compress(b"hello") + b"x", "gzip"),
+        (gzip.compress(b"hello", mtime=0)[:-4], "gzip"),
+        (gzip.compress(b"hello", mtime=0) + b"x", "gzip"),
         (b"hello", "br"),
         (b"x", "gzip, gzip"),
     ],
