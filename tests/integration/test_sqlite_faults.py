@@ -25,6 +25,7 @@ from syncline.storage.sqlite import MemoryStorage, SQLiteStorage
 from syncline.store import FileCommit, PageCommit, Sample, StateChange, Storage
 from syncline.sweeps import Sweep
 from syncline.testing.storage_checks.subject import ACTION, NOON, WORKFLOW, entry, key, owner, position, settlements
+from syncline.upkeep import Retention
 
 MINUTE = timedelta(seconds=60)
 
@@ -125,6 +126,8 @@ def writes(storage: SQLStorage, grant: Grant) -> dict[str, Callable[[], object]]
         "adopt": lambda: storage.adopt(WORKFLOW, "contact", {"a": b"f"}),
         "queue_anew": lambda: storage.queue_anew(WORKFLOW, "contact", ["a"], there=True),
         "commit_sweep": lambda: storage.commit_sweep(grant, "contact", Sweep(since=NOON, began_at=NOON), ["a"]),
+        "purge": lambda: storage.purge(WORKFLOW, Retention(), 1),
+        "start_over": lambda: storage.start_over(WORKFLOW, ["contact"], ACTION, doubt=False),
         "close_gate": lambda: storage.close_gate("p", NOON),
         "add_sample": lambda: storage.add_sample(WORKFLOW, Sample(at=NOON, size=1, written=1)),
     }
