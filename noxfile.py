@@ -19,7 +19,7 @@ nox.options.reuse_existing_virtualenvs = True
 nox.options.download_python = "never"
 # A contributor has one Python; who must have all of them, such as a CI, says so.
 nox.options.error_on_missing_interpreters = bool(os.environ.get("SYNCLINE_ALL_PYTHONS"))
-nox.options.sessions = ["lint", "typing", "tests", "minimums", "docs", "examples", "browser", "build"]
+nox.options.sessions = ["lint", "typing", "tests", "minimums", "docs", "examples", "notebook", "browser", "build"]
 
 PROJECT = nox.project.load_toml("pyproject.toml")
 VERSIONS = nox.project.python_versions(PROJECT)
@@ -124,6 +124,13 @@ def examples(session: nox.Session) -> None:
         if others := [dependency for dependency in asked if not dependency.startswith("syncline")]:
             session.install(*others)
         session.run("python", str(example))
+
+
+@nox.session
+def notebook(session: nox.Session) -> None:
+    """The notebook of the examples, from its first cell to its last."""
+    session.install(".[sandbox]", *_group("notebook"))
+    session.run("jupyter", "execute", "--timeout=240", "examples/notebook.ipynb")
 
 
 @nox.session

@@ -1,6 +1,6 @@
 """What changed between two looks at a table or resource, what each change means, and what can simply be learnt.
 
-What lives here: the comparison of two `TableSchema`s by the fields a mapping uses. Pure: who looks, and when, is for
+What lives here: the comparison of two table schemas by the fields a mapping uses. Pure: who looks, and when, is for
 the workflow. The rule: a change that could make Syncline write something wrong, or refuse records that are in order,
 stops the workflow; one that only adds something is learnt.
 """

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from html.parser import HTMLParser
 
 import pytest
+from attrs import evolve
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -164,3 +165,15 @@ def test_a_notebook_shows_one_element_and_replaces_it() -> None:
     assert NoticedElement(shown[-1].to_html()).figures == {"value": "6", "max": "10"}
     assert shown[-1]._repr_html_() == shown[-1].to_html()
     assert repr(shown[-1]) == "<Progress '<b>ingress</b>' 60 %, 6 of 10>"
+
+
+def test_what_it_waits_for_is_told() -> None:
+    """A throttled backlog says until when, one that only waits for others says so, and one that flows is quiet."""
+    begun = Progress.begin("ingress", after(0, 1000))
+    throttled = evolve(after(10, 600), throttled_until=NOW + timedelta(minutes=1))
+    assert begun.with_backlog(throttled).to_text(160).endswith("throttled until 2026-01-02 03:05:05 UTC")
+    assert "throttled until" in begun.with_backlog(throttled).to_html()
+    waiting = evolve(after(10, 3), waiting=3)
+    assert begun.with_backlog(waiting).waits_for == "3 wait for another record"
+    assert begun.with_backlog(evolve(after(10, 600), waiting=3)).waits_for == ""
+    assert begun.with_backlog(evolve(throttled, size=0)).waits_for == ""

@@ -19,7 +19,7 @@ from attrs import evolve, frozen
 
 from syncline.plain_text import plain
 from syncline.views.backlog import BacklogView
-from syncline.views.figures import count, per_second, share, span
+from syncline.views.figures import count, moment, per_second, share, span
 from syncline.views.table import display_width
 
 __all__ = ["NotebookProgress", "Progress", "ProgressBar", "SilentProgress", "TerminalProgress", "progress_bar"]
@@ -76,6 +76,17 @@ class Progress:
             return self.backlog.eta
         return timedelta(seconds=self.backlog.size / self.rate)
 
+    @property
+    def waits_for(self) -> str:
+        """What holds it up, for people; empty while nothing does."""
+        if not self.backlog.size:
+            return ""
+        if self.backlog.throttled_until is not None:
+            return f"throttled until {moment(self.backlog.throttled_until)}"
+        if self.backlog.waiting == self.backlog.size:
+            return f"{count(self.backlog.waiting)} wait for another record"
+        return ""
+
     def to_text(self, width: int) -> str:
         """One line of at most `width` columns. When it is too narrow for all, the bar goes first, then the rest."""
         title, done = plain(self.title, limit=60), share(self.share).rjust(5)
@@ -103,7 +114,8 @@ class Progress:
     def _outlook(self) -> str:
         rate = "" if self.rate is None else f"  {per_second(self.rate)}"
         left = "" if self.left is None or not self.backlog.size else f"  {span(self.left)} left"
-        return rate + left
+        held = f"  {self.waits_for}" if self.waits_for else ""
+        return rate + left + held
 
 
 class ProgressBar(Protocol):

@@ -568,6 +568,10 @@ class Workflow(ABC, Generic[D]):
             return CycleReport(end=end, status=self._row().state, message=message)
         return evolve(like, status=self._row().state)
 
+    def _repr_html_(self) -> str:
+        """Its line of the Workflows page, for a notebook."""
+        return self.view.to_html()
+
     def __repr__(self) -> str:
         row = self._row()
         stopping = ", stopping" if row.stopping else ""

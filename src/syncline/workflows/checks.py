@@ -10,6 +10,8 @@ from enum import StrEnum
 
 from attrs import frozen
 
+from syncline.views.table import Cell, Column, Table
+
 __all__ = ["Check", "CheckReport", "CheckResult"]
 
 
@@ -67,6 +69,29 @@ class CheckReport:
 
     def __iter__(self) -> Iterator[Check]:
         return iter(self.checks)
+
+    def as_data(self) -> list[dict[str, str]]:
+        """Only what JSON knows."""
+        return [
+            {"name": one.name, "result": one.result.value, "detail": one.detail, "remedy": one.remedy}
+            for one in self.checks
+        ]
+
+    def to_html(self) -> str:
+        """The checks as a table, escaped; needs no script."""
+        table = Table(
+            caption="Ready to start" if self.ok else "Not ready to start",
+            columns=(Column(title="Check"), Column(title="Result"), Column(title="Found"), Column(title="What to do")),
+            rows=tuple(
+                (Cell(one.name), Cell(f"{_MARKS[one.result]} {one.result.value}"), Cell(one.detail), Cell(one.remedy))
+                for one in self.checks
+            ),
+            empty="nothing was checked",
+        )
+        return table.to_html()
+
+    def _repr_html_(self) -> str:
+        return self.to_html()
 
     def __str__(self) -> str:
         return "\n".join(str(check) for check in self.checks)

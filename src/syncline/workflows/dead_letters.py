@@ -7,12 +7,17 @@ read again from the source and mapped by the definition of the day.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from itertools import islice
 
 from syncline.store import ActionEntry, DeadLetter, DeadLetterStatus, Storage
+from syncline.views.figures import count, moment
+from syncline.views.table import Cell, Column, Note, Table
 
 __all__ = ["DeadLetters"]
 
 _PAGE = 500
+#: Most of them that a notebook shows at once.
+_SHOWN = 100
 
 
 class DeadLetters:
@@ -59,6 +64,30 @@ class DeadLetters:
 
     def _action(self, action: str, by: str) -> ActionEntry:
         return ActionEntry(at=self._storage.now(), action=action, by=by)
+
+    def to_html(self) -> str:
+        """The first of them as a table, escaped; needs no script. Shows keys, reasons and fields, and no payload."""
+        shown = list(islice(self, _SHOWN))
+        left = len(self) - len(shown)
+        table = Table(
+            caption="Dead letters",
+            columns=tuple(Column(title=title) for title in ("Record", "Reason", "Field", "What happened", "When")),
+            rows=tuple(
+                (
+                    Cell(str(one.key)),
+                    Cell(one.reason.value),
+                    Cell(one.field),
+                    Cell(one.message),
+                    Cell(moment(one.at)),
+                )
+                for one in shown
+            ),
+            notes=(Note(title=f"and {count(left)} more", lines=()),) if left > 0 else (),
+        )
+        return table.to_html()
+
+    def _repr_html_(self) -> str:
+        return self.to_html()
 
     def __str__(self) -> str:
         letters = list(self)
