@@ -56,15 +56,19 @@ def _instance_routes() -> list[Route]:
         "/ingress/{table}/preview": mappings.preview,
         "/ingress/{table}/replay": mappings.ask_replay,
         "/ingress/{table}/delete": mappings.ask_delete,
+        "/ingress/{table}/held": mappings.held,
+        "/ingress/{table}/compare": mappings.compare,
     }
     done = {
         "/settings": pages.run_checks,
         "/ingress/add": mappings.add_mapping,
+        "/ingress/held": mappings.decide_held,
         "/{kind}/act": pages.act,
         "/{kind}/dead-letters": pages.change_dead_letters,
         "/ingress/{table}": mappings.save_mapping,
         "/ingress/{table}/replay": mappings.replay,
         "/ingress/{table}/delete": mappings.delete_mapping,
+        "/ingress/{table}/compare": mappings.compare,
     }
     return [
         *(Route(f"/i/{{slug}}{path}", endpoint(page), methods=["POST"]) for path, page in done.items()),

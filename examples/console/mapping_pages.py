@@ -21,8 +21,11 @@ __all__ = [
     "add_mapping",
     "ask_delete",
     "ask_replay",
+    "compare",
+    "decide_held",
     "delete_mapping",
     "edit_mapping",
+    "held",
     "new_mapping",
     "preview",
     "replay",
@@ -136,6 +139,35 @@ def replay(visit: Visit, instance: Instance) -> Response:
     instance.integration.ingress.replay(table, by=visit.who)
     visit.tell(f"Replay of {table} requested. It begins at the next start of the workflow.")
     return visit.go(_address(instance))
+
+
+def held(visit: Visit, instance: Instance) -> Response:
+    """Which deletions wait for somebody's word."""
+    ingress, table = instance.integration.ingress, _mapping(visit, instance).table
+    records = ingress.held_deletes(table)
+    return visit.page(
+        "held.html", instance=instance, table=table, records=records, total=ingress.backlog.held.get(table, 0)
+    )
+
+
+def decide_held(visit: Visit, instance: Instance) -> Response:
+    """Let held deletions go, or keep their records."""
+    ingress, table = instance.integration.ingress, visit.form["table"]
+    if visit.form["action"] == "confirm":
+        visit.tell(f"{ingress.confirm_deletes(table, by=visit.who):,} deletions of {table} may go.")
+    else:
+        visit.tell(f"{ingress.discard_deletes(table, by=visit.who):,} records of {table} stay in Campaign.")
+    return visit.go(f"/i/{instance.slug}/")
+
+
+def compare(visit: Visit, instance: Instance) -> Response:
+    """Both sides of a table, record by record: what it costs, and, once asked for, what it found."""
+    mapping, ingress = _mapping(visit, instance), instance.integration.ingress
+    report = None
+    if visit.form["action"]:
+        report = ingress.reconcile(mapping.table, queue=visit.form["action"] == "queue", by=visit.who)
+    forecast = ingress.forecast().table(mapping.table)
+    return visit.page("compare.html", instance=instance, mapping=mapping, forecast=forecast, report=report)
 
 
 def ask_delete(visit: Visit, instance: Instance) -> Response:

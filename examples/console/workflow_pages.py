@@ -150,10 +150,13 @@ def history(visit: Visit, instance: Instance) -> Response:
 
 def settings(visit: Visit, instance: Instance) -> Response:
     """What is connected with what."""
-    return visit.page("settings.html", instance=instance, reports={})
+    return visit.page("settings.html", instance=instance, reports={}, guard=None)
 
 
 def run_checks(visit: Visit, instance: Instance) -> Response:
-    """The pre-flight of every workflow."""
+    """The pre-flight of every workflow, or whether a schema may be published now."""
+    if visit.form["action"] == "guard":
+        guard = instance.integration.ingress.schema_guard()
+        return visit.page("settings.html", instance=instance, reports={}, guard=guard)
     reports = {workflow.name: workflow.check() for workflow in instance.workflows.values()}
-    return visit.page("settings.html", instance=instance, reports=reports)
+    return visit.page("settings.html", instance=instance, reports=reports, guard=None)

@@ -22,6 +22,8 @@ PAGES = {
     "preview": "/i/contoso/ingress/contact/preview",
     "replay": "/i/contoso/ingress/contact/replay",
     "delete": "/i/contoso/ingress/contact/delete",
+    "compare": "/i/contoso/ingress/contact/compare",
+    "held": "/i/contoso/ingress/contact/held",
     "backlog": "/i/contoso/ingress/backlog",
     "dead-letters": "/i/contoso/ingress/dead-letters",
     "settings": "/i/contoso/settings",
@@ -153,6 +155,19 @@ def test_the_settings_check_both_connections(opening: Opening) -> None:
     expect(page.locator(".checks .failed")).to_contain_text("Turn on change tracking")
     assert console.sandbox.client_secret not in page.content()
     assert console.sandbox.campaign_client_secret not in page.content()
+
+
+def test_the_settings_say_whether_a_schema_may_be_published(opening: Opening) -> None:
+    """Not while ingress runs; yes once it is stopped and nothing is in flight."""
+    console = opening()
+    console.start()
+    page = console.go("settings")
+    page.get_by_role("button", name="May I publish now?").click()
+    expect(page.get_by_role("heading", name="Not now")).to_be_visible()
+    console.stop()
+    console.go("settings")
+    page.get_by_role("button", name="May I publish now?").click()
+    expect(page.get_by_role("heading", name="Yes")).to_be_visible()
 
 
 def look(page: Page, name: str, pictures: Path) -> list[str]:

@@ -171,3 +171,49 @@ def test_a_table_is_added_from_a_suggestion_and_deleted_again(opening: Opening) 
     page.get_by_role("button", name="Delete the mapping").click()
     expect(page.locator("[data-table]")).to_have_count(1)
     assert console.integrations[0].ingress.definition.tables == ("contact",)
+
+
+def test_many_deletions_wait_for_a_word(opening: Opening) -> None:
+    """Deletions that a filter would make are held when they are many; whoever keeps the records loses none."""
+    console = opening()
+    console.start()
+    page = console.go("ingress/contact")
+    add_row(page, "filter", "contactid", "is_null", "")
+    page.get_by_label("Delete filtered-out records in Campaign").check()
+    save(page)
+    page.goto("/i/contoso/ingress/contact/replay")
+    page.get_by_role("button", name="Replay").click()
+    console.stop()
+    console.toggle.click()
+    held = page.locator("[data-held=contact]")
+    expect(held).to_contain_text("60 deletions of contact are held")
+    held.get_by_role("link", name="Look at them").click()
+    expect(page.locator(".ids li")).to_have_count(60)
+    page.get_by_role("button", name="Keep the records").click()
+    expect(page.get_by_role("status")).to_contain_text("60 records of contact stay in Campaign")
+    expect(held).to_have_count(0)
+    expect(console.backlog).to_have_text("0")
+    assert console.sandbox.campaign.count("profile") == 60
+
+
+def test_both_sides_are_compared_and_differences_queued(opening: Opening) -> None:
+    """What somebody changed in Campaign behind Syncline's back is found, and mended once it is queued."""
+    console = opening()
+    console.start()
+    person = next(iter(console.sandbox.dynamics.rows("contact", ["contactid"])))["contactid"]
+    console.sandbox.campaign.update("profile", person, lastName="Behind our back")
+    page = console.go("ingress")
+    page.get_by_role("link", name="Compare contact").click()
+    page.get_by_role("button", name="Compare", exact=True).click()
+    expect(page.get_by_role("heading", name="Both sides differ")).to_be_visible()
+    expect(page.locator("[data-kind=different] dd")).to_have_text("1")
+    page.get_by_role("button", name="Compare and queue what differs").click()
+    expect(page.locator("[data-kind=queued] dd")).to_have_text("1")
+    expect(page.get_by_role("row").filter(has_text=person)).to_contain_text("lastName")
+    console.go()
+    expect(console.backlog).to_have_text("0")
+    for _ in range(100):
+        if console.sandbox.campaign.get("profile", person)["lastName"] != "Behind our back":  # type: ignore[index]
+            return
+        page.wait_for_timeout(100)
+    raise AssertionError("the difference was not mended")
