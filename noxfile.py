@@ -179,6 +179,24 @@ def _cleared(path: Path) -> Path:
 
 
 @nox.session
+def audit(session: nox.Session) -> None:
+    """Known weaknesses of everything that Syncline and its extras bring along. Asks the advisories of PyPI."""
+    session.install("pip-audit", EVERYTHING)
+    session.run("pip-audit", "--skip-editable", *session.posargs)
+
+
+@nox.session
+def sbom(session: nox.Session) -> None:
+    """What a host gets with `pip install syncline`, as a CycloneDX bill of materials in `sbom.json`."""
+    away = Path(session.create_tmp()).resolve() / "host"
+    session.run("python", "-m", "venv", "--clear", str(away), silent=True)
+    inside = str(away / ("Scripts" if os.name == "nt" else "bin") / "python")
+    session.run(inside, "-m", "pip", "install", "-q", ".", external=True)
+    session.install("cyclonedx-bom>=5")
+    session.run("cyclonedx-py", "environment", "--of", "JSON", "-o", "sbom.json", inside)
+
+
+@nox.session
 def kills(session: nox.Session) -> None:
     """Processes killed at every moment, and nothing lost. `nox -s kills -- 600` does it for ten minutes."""
     session.install("-e", EVERYTHING, *_group("tests"))
