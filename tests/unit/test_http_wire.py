@@ -235,8 +235,8 @@ def outcome(call: Callable[[], RawAnswer]) -> object:
 
 def test_gzip_is_undone() -> None:
     """A gzip body, also one of several members, is what was packed; without an encoding nothing happens."""
-    assert decode(gzip.compress(b"hello"), "gzip", LIMITS) == b"hello"
-    assert decode(gzip.compress(b"hel") + gzip.compress(b"lo"), " GZIP ", LIMITS) == b"hello"
+    assert decode(gzip.compress(b"hello", mtime=0), "gzip", LIMITS) == b"hello"
+    assert decode(gzip.compress(b"hel", mtime=0) + gzip.compress(b"lo"), " GZIP ", LIMITS) == b"hello"
     assert decode(b"hello", "identity", LIMITS) == b"hello"
     assert decode(b"", "gzip", LIMITS) == b""
     large = bytes(range(256)) * 20_000
