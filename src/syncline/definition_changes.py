@@ -72,6 +72,8 @@ class DefinitionChange:
     after: object = None
     #: Tables that have to be replayed before records written already show the change.
     replay_tables: tuple[str, ...] = ()
+    #: About how many records such a table has, where that is known; the source's counts can be a day old.
+    records: Mapping[str, int] = attrs.field(factory=dict, hash=False)
     allowed: bool = True
 
     @property
@@ -94,9 +96,14 @@ class DefinitionChange:
 
     def _needs(self) -> str:
         if self.needs is Needs.RESTART_AND_REPLAY:
-            tables = ", ".join(self.replay_tables)
+            tables = ", ".join(map(self._counted, self.replay_tables))
             return f"restart, and a replay of {tables} to bring existing records up to date"
         return self.needs.value
+
+    def _counted(self, table: str) -> str:
+        if table not in self.records:
+            return table
+        return f"{table} (about {self.records[table]:,} records; the count can be a day old)"
 
 
 @frozen(kw_only=True)
@@ -115,6 +122,17 @@ class DefinitionChanges:
         """The most that any of the changes needs; None when nothing changed."""
         order = list(Needs)
         return max((change.needs for change in self.changes), key=order.index, default=None)
+
+    def counted(self, records: Mapping[str, int]) -> DefinitionChanges:
+        """The same, with how many records the tables to replay have, as far as `records` tells."""
+        return DefinitionChanges(
+            changes=tuple(
+                attrs.evolve(
+                    change, records={table: records[table] for table in change.replay_tables if table in records}
+                )
+                for change in self.changes
+            )
+        )
 
     def __bool__(self) -> bool:
         return bool(self.changes)

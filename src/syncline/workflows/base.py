@@ -252,9 +252,10 @@ class Workflow(ABC, Generic[D]):
 
         Returns what changed. Raises DefinitionError when tables, resources or keys of a kept mapping change.
         """
-        old = self._parse(self._row().definition)
+        row = self._row()
+        old, snapshot = self._parse(row.definition), self._snapshot(row)
         validate_edit(old, definition)
-        changes = difference(old, definition)
+        changes = difference(old, definition).counted({} if snapshot is None else snapshot.counts)
         if changes:
             told = "; ".join(str(change) for change in changes)
             self._storage.save_definition(self.id, definition_to_json(definition), self._action("edit", by, told))
@@ -555,7 +556,8 @@ class Workflow(ABC, Generic[D]):
             return difference(edited, edited)
         if row.running_hash == definition_hash(edited):
             return difference(edited, edited)
-        return difference(self._parse(Snapshot.from_json(row.snapshot).definition), edited)
+        snapshot = Snapshot.from_json(row.snapshot)
+        return difference(self._parse(snapshot.definition), edited).counted(snapshot.counts)
 
     def _snapshot(self, row: WorkflowRow) -> Snapshot | None:
         return None if row.snapshot is None else Snapshot.from_json(row.snapshot)

@@ -27,6 +27,7 @@ from syncline.schemas import FieldType, TableSchema
 from syncline.table_mapping import TableMapping
 from syncline.workflows.checks import Check, CheckReport, CheckResult
 from syncline.workflows.environments import moved
+from syncline.workflows.guardrails import guardrail_checks
 from syncline.workflows.snapshot import Snapshot
 
 __all__ = ["preflight"]
@@ -51,6 +52,7 @@ class _Preflight:
     sources: dict[str, TableSchema] = field(factory=dict)
     targets: dict[str, TableSchema] = field(factory=dict)
     marks: dict[str, str | None] = field(factory=dict)
+    counts: dict[str, int] = field(factory=dict)
 
     # -- noting ----------------------------------------------------------------------------------------------------
 
@@ -201,38 +203,14 @@ class _Preflight:
             self.passed(name)
 
     def guardrails(self) -> None:
-        limits = self.definition.guardrails
-        custom = [mapping for mapping in self.definition.mappings if mapping.resource != "profile"]
-        if len(custom) > limits.custom_tables:
-            self.warned(
-                "guardrails: custom tables",
-                f"{len(custom)} tables, {limits.custom_tables} are recommended",
-                "Map fewer tables, or raise the guardrail.",
-            )
-        for mapping in custom:
-            if len(mapping.fields) > limits.columns:
-                self.warned(
-                    f"guardrails: columns of {mapping.table}",
-                    f"{len(mapping.fields)} columns, {limits.columns} are recommended",
-                    "Map fewer fields, or raise the guardrail.",
-                )
-        self.first_load(limits.first_load_records)
-
-    def first_load(self, most: int) -> None:
         try:
-            counts = [self.dynamics.count(table) for table in self.sources]
+            for table in self.sources:
+                count = self.dynamics.count(table)
+                if count is not None:
+                    self.counts[table] = count
         except (StopWorkflowError, SetupError) as error:
             self.warned("guardrails: first load", f"the records cannot be counted: {error.message}", error.remedy)
-            return
-        known = [count for count in counts if count is not None]
-        if sum(known) > most:
-            self.warned(
-                "guardrails: first load",
-                f"about {sum(known):,} records, {most:,} are recommended (counts can be a day old)",
-                "Filter the tables, load them one after the other, or raise the guardrail.",
-            )
-        else:
-            self.passed("guardrails: first load", f"about {sum(known):,} records (counts can be a day old)")
+        self.checks.extend(guardrail_checks(self.definition, self.counts))
 
 
 def preflight(
@@ -265,5 +243,6 @@ def preflight(
         sources=flight.sources,
         targets=flight.targets,
         marks=flight.marks,
+        counts=flight.counts,
     )
     return flight.report(), snapshot

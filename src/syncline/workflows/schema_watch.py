@@ -76,6 +76,7 @@ class SchemaWatch:
         self._learnt = False
         self._plans = self._compiled(snapshot.sources, snapshot.targets)
         self._not_before: datetime | None = None
+        self._counts: dict[str, int] = {}
         #: One look at a target serves every refusal that came before it began.
         self._looking = threading.Lock()
         self._looks = self._taught = 0
@@ -111,7 +112,8 @@ class SchemaWatch:
         """Everything was looked at; the snapshot to keep."""
         with self._lock:
             self._not_before = now + _SOONEST
-            self._snapshot = evolve(self._snapshot, checked_at=now)
+            counts = {**self._snapshot.counts, **self._counts}
+            self._snapshot = evolve(self._snapshot, checked_at=now, counts=counts)
             self._learnt = False
             return self._snapshot
 
@@ -124,7 +126,7 @@ class SchemaWatch:
     # -- asking ----------------------------------------------------------------------------------------------------
 
     def verify(self, tables: Iterable[str], *, key: bool = False) -> None:
-        """Look at these tables again, and learn what is new.
+        """Look at these tables again, and learn what is new; with `key` at everything that a start looks at.
 
         Raises SchemaChangedError, naming the field, for a change that must not be ignored, and what the connectors
         raise.
@@ -134,6 +136,8 @@ class SchemaWatch:
             language = self._definition.label_language
             source, target, problem = look(mapping, language, self._dynamics, self._campaign, key=key)
             self._judge(mapping, source, target, problem)
+            if key and (count := self._dynamics.count(table)) is not None:
+                self._counts[table] = count
 
     def heed(self, table: str, changes: Sequence[Change]) -> None:
         """Look at a table again if there is a hint that it changed before this was read of it.

@@ -33,6 +33,8 @@ class Snapshot:
     targets: Mapping[str, TableSchema]
     #: Source table to what `DynamicsConnector.schema_mark` said before its schema was read.
     marks: Mapping[str, str | None] = field(factory=dict)
+    #: Source table to its number of records, when it was counted last; that count could be a day old by then.
+    counts: Mapping[str, int] = field(factory=dict)
     #: When both sides were last found to be as described here.
     checked_at: datetime | None = None
 
@@ -45,6 +47,7 @@ class Snapshot:
                 "sources": {name: asdict(schema) for name, schema in self.sources.items()},
                 "targets": {name: asdict(schema) for name, schema in self.targets.items()},
                 "marks": dict(self.marks),
+                "counts": dict(self.counts),
                 "checked_at": None if self.checked_at is None else self.checked_at.isoformat(),
             }
         )
@@ -60,6 +63,7 @@ class Snapshot:
             sources={name: _table(schema) for name, schema in found["sources"].items()},
             targets={name: _table(schema) for name, schema in found["targets"].items()},
             marks=found["marks"],
+            counts=found["counts"],
             checked_at=None if checked_at is None else datetime.fromisoformat(checked_at),
         )
 

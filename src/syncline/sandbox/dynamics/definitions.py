@@ -6,7 +6,7 @@ Never here: queries over them (see `metadata`).
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from .tables import OPTION_TYPES, Column, Key, Option, Relationship, Table, metadata_id
@@ -27,15 +27,20 @@ ATTRIBUTE_BASE = frozenset(
 _CAST = {"BigInt": "BigInt", "Customer": "Lookup", "Owner": "Lookup", "PartyList": "Lookup"}
 
 
-def _label(text: str) -> dict[str, Any]:
-    shown = {
+def _label(text: str, translations: Mapping[str, str] | None = None) -> dict[str, Any]:
+    shown = _localized(text, 1033)
+    others = [_localized(other, int(language)) for language, other in (translations or {}).items()]
+    return {"LocalizedLabels": [shown, *others], "UserLocalizedLabel": shown}
+
+
+def _localized(text: str, language: int) -> dict[str, Any]:
+    return {
         "Label": text,
-        "LanguageCode": 1033,
+        "LanguageCode": language,
         "IsManaged": True,
         "MetadataId": metadata_id("label", text),
         "HasChanged": None,
     }
-    return {"LocalizedLabels": [shown], "UserLocalizedLabel": shown}
 
 
 def _managed(name: str, value: Any) -> dict[str, Any]:
@@ -173,7 +178,7 @@ def _option(option: Option) -> dict[str, Any]:
         "ParentValues": [],
         "MetadataId": None,
         "HasChanged": None,
-        "Label": _label(option.label),
+        "Label": _label(option.label, option.translations),
         "Description": {"LocalizedLabels": [], "UserLocalizedLabel": None},
     }
     if option.state is not None:

@@ -26,11 +26,15 @@ def metadata_id(*names: str) -> str:
 
 @attrs.frozen(kw_only=True)
 class Option:
-    """One choice: its number, its label (LCID 1033) and, for a status, the state it belongs to."""
+    """One choice: its number, its label (LCID 1033) and, for a status, the state it belongs to.
+
+    `translations` are labels in further languages, by LCID as text.
+    """
 
     value: int
     label: str
     state: int | None = None
+    translations: dict[str, str] = attrs.field(factory=dict, hash=False)
 
 
 @attrs.define(kw_only=True)
