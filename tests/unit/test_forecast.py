@@ -12,7 +12,7 @@ from tests.scripted import CONTACT, ScriptedCampaign, ScriptedDynamics, nothing
 
 from syncline import FieldMapping, Filter, IngressDefinition, MemoryStorage, TableMapping
 from syncline.connectors.base import CampaignCapabilities
-from syncline.definitions import Comparison
+from syncline.definitions import Comparison, Guardrails
 from syncline.errors import AmbiguousWriteError, CursorLostError, DefinitionError, UnavailableError
 from syncline.records import Change, Page, ReadRequest, ReadStage
 from syncline.views import Certainty, Figure, Forecast, NextRead, TableForecast
@@ -42,7 +42,7 @@ class Stage:
             dynamics=self.dynamics,
             campaign=self.campaign,
             storage=self.storage,
-            definition=IngressDefinition(mappings=[mapping]),
+            definition=IngressDefinition(mappings=[mapping], guardrails=Guardrails(filtered_out_floor=PEOPLE)),
         )
         self.people = list(self.dynamics.rows)
 

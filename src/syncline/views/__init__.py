@@ -4,6 +4,7 @@ Nothing here reads a storage or knows how a workflow works: views are handed wha
 """
 
 from syncline.views.backlog import BacklogView, Trend
+from syncline.views.filtered_out import FilteredOut
 from syncline.views.forecast import Certainty, Figure, Forecast, NextRead, TableForecast
 from syncline.views.preview import FieldChange, Preview, PreviewedRecord, PreviewKind
 from syncline.views.progress import ProgressBar, progress_bar
@@ -16,6 +17,7 @@ __all__ = [
     "Certainty",
     "FieldChange",
     "Figure",
+    "FilteredOut",
     "Forecast",
     "Likeness",
     "MappingSuggestion",

@@ -101,6 +101,7 @@ _FIGURES: Final = (
     "updates",
     "identical",
     "deletes",
+    "held",
     "filtered_out",
     "refused",
     "calls",
@@ -124,7 +125,11 @@ class TableForecast:
     creates: Figure
     updates: Figure
     identical: Figure
+    #: Those that would be sent.
     deletes: Figure
+    #: Deletions that would wait for a confirmation, because so many records left the filters or are missing. They are
+    #: in `original_calls` and not in `calls`.
+    held: Figure
     filtered_out: Figure
     refused: Figure
     #: Engine calls at Campaign that Syncline needs.
@@ -224,4 +229,7 @@ class Forecast(Shown):
             yield "Where only changes are read, a full read would find this much; what did not change stays as it is."
         if any(table.queued for table in self.tables):
             yield "Changes wait in the backlog; what they may cost more is added to the calls."
+        for table in self.tables:
+            if table.held.value:
+                yield f"{table.held} deletions of {table.table} would wait for a confirmation; no call is counted."
         yield "Calls hold for a Campaign that has what Syncline last wrote there. The checks of a start come on top."

@@ -48,6 +48,7 @@ def _by_counting(start: NextStart, table: str) -> TableForecast:
         updates=_at_most(known),
         identical=_at_most(known),
         deletes=_at_most(known if may_delete else 0),
+        held=_at_most(known if may_delete and start.would_wait(table, known, known=known) else 0),
         filtered_out=Figure.unknown() if mapping.filters else Figure(0),
         refused=Figure.unknown(),
         calls=_most_calls(start, table, counted, create=_create(start), delete=_DELETE),
@@ -97,7 +98,8 @@ class _Tally:
     creates: int = 0
     updates: int = 0
     identical: int = 0
-    deletes: int = 0
+    #: Records that left the filters and go for it.
+    left: int = 0
     filtered_out: int = 0
     refused: int = 0
 
@@ -106,13 +108,17 @@ def _by_reading(start: NextStart, table: str) -> TableForecast:
     read, known, queued = start.next_read(table), start.known(table), start.queued(table)
     plan = start.plan(table)
     tally = _read(start, plan)
-    if start.finds_deletes(table):
-        tally.deletes += max(known - tally.there, 0)
+    missing = max(known - tally.there, 0) if start.finds_deletes(table) else 0
+    # Only change tracking tells of a deletion; what a full read does not find is inferred.
+    told = 0 if read.reads_all else missing
+    inferred = tally.left + missing - told
+    waits = inferred if start.would_wait(table, inferred, known=known + tally.creates - told) else 0
+    deletes, moving = tally.left + missing - waits, queued - start.held(table)
     # A start that reads only changes does not see what an edit would change in records that stay as they are.
     sure = Certainty.EXACT if read.reads_all else Certainty.AT_MOST
-    calls_sure = Certainty.AT_MOST if queued else sure
-    calls = tally.creates * _create(start) + tally.updates * _UPDATE + tally.deletes * _DELETE
-    original = tally.creates + tally.updates * 2 + tally.identical + tally.deletes
+    calls_sure = Certainty.AT_MOST if moving else sure
+    calls = tally.creates * _create(start) + tally.updates * _UPDATE + deletes * _DELETE
+    original = tally.creates + tally.updates * 2 + tally.identical + deletes + waits
     return TableForecast(
         table=table,
         resource=plan.resource,
@@ -123,11 +129,12 @@ def _by_reading(start: NextStart, table: str) -> TableForecast:
         creates=Figure(tally.creates, sure),
         updates=Figure(tally.updates, sure),
         identical=Figure(tally.identical, sure),
-        deletes=Figure(tally.deletes, sure),
+        deletes=Figure(deletes, sure),
+        held=Figure(waits, sure),
         filtered_out=Figure(tally.filtered_out, sure),
         refused=Figure(tally.refused, sure),
-        calls=Figure(calls + queued * _QUEUED, calls_sure),
-        original_calls=Figure(original + queued * _QUEUED, calls_sure),
+        calls=Figure(calls + moving * _QUEUED, calls_sure),
+        original_calls=Figure(original + moving * _QUEUED, calls_sure),
     )
 
 
@@ -144,7 +151,7 @@ def _read(start: NextStart, plan: TablePlan) -> _Tally:
             elif isinstance(decision, SkipDecision):
                 _note_skip(tally, decision.reason)
             elif decision.write.delete:
-                tally.deletes += 1
+                tally.left += 1
             elif decision.write.known:
                 tally.updates += 1
             else:

@@ -12,7 +12,7 @@ asked about three of them, and none of ten thousand is gone before they are coun
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Final
 
 from syncline.backlog import Grant, Item, ItemState
@@ -23,7 +23,7 @@ from syncline.records import Change
 from syncline.store import Storage
 from syncline.workflows.work import Reading
 
-__all__ = ["DeleteGuard", "most_unasked", "warnings_of"]
+__all__ = ["DeleteGuard", "most_unasked", "warnings_of", "would_wait"]
 
 #: What was let go unasked counts against the guardrails for so long.
 WINDOW: Final = timedelta(days=1)
@@ -35,6 +35,16 @@ def most_unasked(guardrails: Guardrails, known: int) -> int:
     """How many inferred deletions of a table, of which the ledger knows so many records, go without a word."""
     share = known * guardrails.filtered_out_percent // 100
     return max(guardrails.filtered_out_floor, min(guardrails.filtered_out_deletes, share))
+
+
+def would_wait(hold: Hold | None, inferred: int, *, most: int, now: datetime) -> bool:
+    """Whether so many inferred deletions, those that are held already included, would have to wait for a word."""
+    if hold is None or not inferred:
+        return inferred > most
+    if hold.asked and hold.held:
+        return True
+    fresh = hold.let_go_from is not None and now - hold.let_go_from < WINDOW
+    return inferred + (hold.let_go if fresh else 0) > most
 
 
 def warnings_of(holds: Mapping[str, Hold]) -> tuple[str, ...]:

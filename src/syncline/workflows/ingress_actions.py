@@ -16,12 +16,14 @@ from syncline.instrumentation import Instrumentation, ReplayRequested
 from syncline.state_machine import WorkflowEvent, next_state
 from syncline.store import Storage
 from syncline.sweeps import Sweep
+from syncline.views.filtered_out import FilteredOut
 from syncline.views.forecast import Forecast
 from syncline.views.preview import Preview
 from syncline.views.reconciliation import Reconciliation
 from syncline.views.schema_guard import SchemaGuardReport
 from syncline.workflows.base import Workflow
 from syncline.workflows.environments import adopted, moved
+from syncline.workflows.filtered_out import filtered_out
 from syncline.workflows.forecast import forecast
 from syncline.workflows.next_start import NextStart
 from syncline.workflows.preview import preview_record, preview_table
@@ -79,6 +81,15 @@ class IngressActions(Workflow[IngressDefinition]):
         next_state(row.state, WorkflowEvent.REPLAY_REQUESTED)
         self._storage.want_replay(self.id, table, self._action("replay", by, table))
         self._tell(ReplayRequested(workflow=self.id, table=table))
+
+    def filtered_out(self, table: str, *, limit: int = 1_000) -> FilteredOut:
+        """Who of those that Syncline wrote does not pass the filters as last edited, without writing anything anywhere.
+
+        Reads the whole table in Dynamics, a page at a time, and asks Campaign nothing. Lists the first `limit` ids and
+        counts all. Says whether they would go or be held, `delete_filtered_out` or not. Raises DefinitionError when the
+        table is not mapped or the mapping does not fit, and what the Dynamics connector raises.
+        """
+        return filtered_out(self._next_start(), table, limit)
 
     def confirm_deletes(self, table: str, *, by: str = "") -> int:
         """Let the deletions of a table that are held go, now or from the next cycle on; how many they are.

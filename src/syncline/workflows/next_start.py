@@ -18,6 +18,7 @@ from syncline.records import Change, ReadPosition, ReadRequest, ReadStage
 from syncline.store import Storage
 from syncline.views.forecast import NextRead
 from syncline.workflows import reading
+from syncline.workflows.holding import most_unasked, would_wait
 
 __all__ = ["NextStart"]
 
@@ -82,6 +83,22 @@ class NextStart:
             return 0
         groups = self.storage.counts(self.workflow).groups
         return sum(number for group, number in groups.items() if group.table == table)
+
+    def held(self, table: str) -> int:
+        """How many of them are deletions that are held."""
+        return self.storage.counts(self.workflow).held[table] if self.registered else 0
+
+    def would_wait(self, table: str, inferred: int, *, known: int) -> bool:
+        """Whether so many inferred deletions, held ones included, would wait for a confirmation."""
+        most = most_unasked(self.definition.guardrails, known)
+        if not self.registered:
+            return inferred > most
+        hold = self.storage.holds(self.workflow).get(table)
+        return would_wait(hold, inferred, most=most, now=self.storage.now())
+
+    def most_unasked(self, table: str) -> int:
+        """How many inferred deletions would go without a confirmation."""
+        return most_unasked(self.definition.guardrails, self.known(table))
 
     def ledger(self, table: str, ids: Sequence[str]) -> Mapping[str, bytes]:
         """See `Storage.ledger`."""
