@@ -80,6 +80,7 @@ class ScriptedDynamics(DynamicsConnector):
         return CONTACT if table == "contact" else None
 
     def count(self, table: str) -> int | None:
+        self.access()
         return self.counted if self.counted is not None else len(self.rows)
 
     def fetch(self, table: str, columns: Sequence[str], ids: Sequence[str]) -> Mapping[str, Change]:

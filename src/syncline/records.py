@@ -132,6 +132,9 @@ class ReadPosition:
     resync: bool = False
     #: When this position was last moved or confirmed by an answer.
     read_at: datetime | None = None
+    #: Records that this full read has read so far, and about how many there are, where the source could say.
+    read: int = 0
+    about: int | None = None
 
 
 @frozen(kw_only=True)
@@ -154,6 +157,8 @@ class Page:
     changes: tuple[Change, ...] = field(repr=lambda changes: f"<{len(changes)} changes>")
     next_link: str | None = field(default=None, repr=False)
     delta_link: str | None = field(default=None, repr=False)
+    #: With the first page of a full read: about how many records there are, where the source could say.
+    about: int | None = None
 
 
 @frozen(kw_only=True)

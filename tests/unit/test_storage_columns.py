@@ -83,6 +83,8 @@ def test_no_payload_is_sound_only_when_none_was_stored() -> None:
         first=st.booleans(),
         resync=st.booleans(),
         read_at=st.none() | MOMENTS,
+        read=st.integers(0),
+        about=st.none() | st.integers(0),
     )
 )
 def test_positions_come_back(position: ReadPosition) -> None:

@@ -98,6 +98,8 @@ def position_to_json(position: ReadPosition) -> str:
             "first": position.first,
             "resync": position.resync,
             "read_at": None if position.read_at is None else position.read_at.isoformat(),
+            "read": position.read,
+            "about": position.about,
         }
     )
 
@@ -114,6 +116,8 @@ def position_from_json(text: str) -> ReadPosition:
         first=stored["first"],
         resync=stored["resync"],
         read_at=_moment(stored["read_at"]),
+        read=stored["read"],
+        about=stored["about"],
     )
 
 

@@ -8,6 +8,7 @@ from syncline.views.filtered_out import FilteredOut
 from syncline.views.forecast import Certainty, Figure, Forecast, NextRead, TableForecast
 from syncline.views.preview import FieldChange, Preview, PreviewedRecord, PreviewKind
 from syncline.views.progress import ProgressBar, progress_bar
+from syncline.views.reading import ReadKind, ReadProgress
 from syncline.views.reconciliation import ReconciledRecord, ReconcileKind, Reconciliation
 from syncline.views.suggestion import Likeness, MappingSuggestion, SuggestedField
 from syncline.views.workflow_list import WorkflowList, WorkflowView
@@ -26,6 +27,8 @@ __all__ = [
     "PreviewKind",
     "PreviewedRecord",
     "ProgressBar",
+    "ReadKind",
+    "ReadProgress",
     "ReconcileKind",
     "ReconciledRecord",
     "Reconciliation",

@@ -16,6 +16,7 @@ from syncline.state_machine import Action, WorkflowState
 from syncline.store import WorkflowError
 from syncline.views.backlog import BacklogView, time_zone_aware
 from syncline.views.figures import count, moment
+from syncline.views.reading import ReadProgress
 from syncline.views.shown import Shown
 from syncline.views.table import Align, Cell, Column, Note, Table
 
@@ -40,6 +41,8 @@ class WorkflowView(Shown):
     error: WorkflowError | None = None
     #: Until when a service asked for silence; None while nobody did.
     throttled_until: datetime | None = field(default=None, validator=time_zone_aware)
+    #: Full reads that are under way or begin with the next start, such as replays.
+    reading: tuple[ReadProgress, ...] = ()
     #: What a person must see although the workflow goes on, such as opt-outs that cannot be delivered.
     warnings: tuple[str, ...] = ()
 
@@ -60,6 +63,7 @@ class WorkflowView(Shown):
             "pending_changes": list(self.pending_changes),
             "error": None if self.error is None else _error_data(self.error),
             "throttled_until": None if self.throttled_until is None else self.throttled_until.isoformat(),
+            "reading": [one.as_data() for one in self.reading],
             "warnings": list(self.warnings),
         }
 
@@ -86,7 +90,7 @@ class WorkflowView(Shown):
         return ", ".join(filter(None, (self.status.value, "stopping" if self.stopping else "", throttled)))
 
     def _note(self) -> Note | None:
-        lines = (*_error_lines(self.error), *self.warnings, *self._pending_lines())
+        lines = (*_error_lines(self.error), *self.warnings, *map(str, self.reading), *self._pending_lines())
         return Note(title=self.name, lines=lines) if lines else None
 
     def _pending_lines(self) -> tuple[str, ...]:

@@ -45,6 +45,7 @@ from syncline.store import ActionEntry, StateChange, Storage, WorkflowError, Wor
 from syncline.upkeep import Purged
 from syncline.views.backlog import BacklogView
 from syncline.views.history import History
+from syncline.views.reading import ReadProgress, progress_of
 from syncline.views.workflow_list import WorkflowView
 from syncline.workflows import forgetting
 from syncline.workflows.checks import CheckReport
@@ -212,6 +213,12 @@ class Workflow(ABC, Generic[D]):
         return DeadLetters(self._storage, self.id)
 
     @property
+    def reading(self) -> tuple[ReadProgress, ...]:
+        """Full reads that are under way, with how far they have come, and replays that begin with the next start."""
+        self._row()
+        return progress_of(self._storage.positions(self.id), self._storage.wanted_replays(self.id))
+
+    @property
     def history(self) -> History:
         """Who did what and what became of it: the last hundred entries, newest first. Prints as a table."""
         self._row()
@@ -230,6 +237,7 @@ class Workflow(ABC, Generic[D]):
             pending_changes=tuple(str(change) for change in self._pending(row)),
             error=row.error if row.state is WorkflowState.FAILED else None,
             throttled_until=self.throttled_until,
+            reading=self.reading,
             warnings=self._warnings(),
         )
 

@@ -221,13 +221,13 @@ class _IngressWork(Work):
             position = self._full_read(seq, first=not known, resync=known or self._has_traces(table))
         request = reading.request_for(table, self._plans[table].columns, position, self._settings.overlap_margin)
         return Reading(
-            fetch=partial(self._read, request),
+            fetch=partial(self._read, request, counted=reading.is_beginning(position)),
             keep=partial(self._keep, grant, table, position, seq, self._clock.monotonic()),
             failed=partial(self._failed, grant, table, position),
             about=table,
         )
 
-    def _read(self, request: ReadRequest) -> Page:
+    def _read(self, request: ReadRequest, *, counted: bool = False) -> Page:
         """One page, and where it hints at a changed schema, a look at that too; on a reader thread."""
         try:
             page = self._dynamics.read(request)
@@ -239,7 +239,12 @@ class _IngressWork(Work):
                 f"The position in {request.table} names columns that are not needed any more and are gone."
             ) from None
         self._watch.heed(request.table, page.changes)
-        return page
+        if not counted:
+            return page
+        try:
+            return evolve(page, about=self._dynamics.count(request.table))
+        except RetryLaterError:
+            return page
 
     def _full_read(self, seq: int, *, first: bool, resync: bool) -> ReadPosition:
         return reading.begin(now=self._source_time(), seq=seq, first=first, resync=resync)

@@ -35,7 +35,8 @@ def request_for(table: str, columns: tuple[str, ...], position: ReadPosition, ma
 
 def following(position: ReadPosition, page: Page, now: datetime) -> ReadPosition:
     """The position behind this page."""
-    position = evolve(position, read_at=now)
+    read = position.read + (len(page.changes) if position.stage is ReadStage.LOAD else 0)
+    position = evolve(position, read_at=now, read=read, about=position.about if page.about is None else page.about)
     if page.next_link is not None:
         return evolve(position, link=page.next_link)
     if position.stage is ReadStage.LOAD:
