@@ -9,28 +9,37 @@ set or locked for longer than a transaction.
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
-from typing import Final
+from itertools import chain, repeat
+from typing import Any, Final
 from uuid import uuid4
 
 import psycopg
 from attrs import field, frozen
 from psycopg import sql
+from psycopg.adapt import Dumper
 from psycopg.conninfo import conninfo_to_dict
-from psycopg.pq import TransactionStatus
+from psycopg.pq import Format, TransactionStatus
 from psycopg.types.numeric import Int8BinaryDumper, Int8Dumper
 
 from syncline.errors import StorageError, StorageUnusableError, SynclineError
 from syncline.storage.dialect import Parameters, Row
 from syncline.storage.postgres_errors import describe, is_passing, is_refusal, translate
-from syncline.storage.postgres_queries import Statement, postgres_queries, postgres_schema
+from syncline.storage.postgres_queries import postgres_queries, postgres_schema
 
 __all__ = ["Address", "OutcomeUnknown", "PostgresConnection", "PostgresSession", "TransactionGone", "read_address"]
 
 _OLDEST_SERVER: Final = 140000
 #: A transaction that waits for its process for longer is ended by the server, in seconds.
 _IDLE: Final = 5.0
+#: The types of one value and of an array of them, from pg_type: they never change.
+_OID_OF_NUMBER, _OID_OF_NUMBERS, _OID_OF_BLOB, _OID_OF_BLOBS = 20, 1016, 17, 1001
+_HEAD: Final = struct.Struct(">iiIii")
+_NUMBER: Final = struct.Struct(">iq")
+_LENGTH: Final = struct.Struct(">i")
+_NULL: Final = _LENGTH.pack(-1)
 #: Numbers that a transaction gets at once.
 _BLOCK: Final = 1_048_576
 _TAKES: Final = {"epoch": "take_epoch", "number": "take_number"}
@@ -66,13 +75,55 @@ def read_address(conninfo: str) -> Address:
     return Address(conninfo=conninfo, place=f"PostgreSQL at {host}:{port}/{name}")
 
 
-def _columns(rows: list[Parameters]) -> list[list[object]]:
-    """The values of many rows, column by column. An array has values of one type: flags are numbers."""
-    columns: list[list[object]] = [list(column) for column in zip(*rows, strict=True)]
-    for place, column in enumerate(columns):
-        if bool in set(map(type, column)):
-            columns[place] = [int(value) if isinstance(value, bool) else value for value in column]
-    return columns
+class _Numbers(tuple[int | None, ...]):
+    """A column of numbers."""
+
+
+class _Blobs(tuple[bytes | None, ...]):
+    """A column of bytes."""
+
+
+class _ArrayDumper(Dumper):
+    """An array in PostgreSQL's binary form, made in one go: psycopg's own goes through it value by value.
+
+    The head is the number of dimensions, whether there are NULLs, the type, the size and the first index; before each
+    value stands its length, -1 for NULL.
+    """
+
+    format = Format.BINARY
+    element = 0
+
+    def dump(self, obj: Sequence[Any]) -> bytes:
+        return _HEAD.pack(1, None in obj, self.element, len(obj), 1) + self.body(obj)
+
+    def body(self, obj: Sequence[Any]) -> bytes:
+        raise NotImplementedError
+
+
+class _NumbersDumper(_ArrayDumper):
+    oid = _OID_OF_NUMBERS
+    element = _OID_OF_NUMBER
+
+    def body(self, obj: Sequence[int | None]) -> bytes:
+        if None in obj:
+            return b"".join(_NULL if value is None else _NUMBER.pack(8, value) for value in obj)
+        return struct.pack(">" + "iq" * len(obj), *chain.from_iterable(zip(repeat(8), obj)))
+
+
+class _BlobsDumper(_ArrayDumper):
+    oid = _OID_OF_BLOBS
+    element = _OID_OF_BLOB
+
+    def body(self, obj: Sequence[bytes | None]) -> bytes:
+        return b"".join(_NULL if value is None else _LENGTH.pack(len(value)) + value for value in obj)
+
+
+def _column(values: Sequence[object]) -> Sequence[object]:
+    """One column of many rows, as the driver can send it quickly."""
+    kinds = set(map(type, values)) - {type(None)}
+    if kinds and kinds <= {int, bool}:
+        return _Numbers(values)  # type: ignore[arg-type]
+    return _Blobs(values) if kinds == {bytes} else list(values)  # type: ignore[arg-type]
 
 
 class PostgresSession:
@@ -87,13 +138,13 @@ class PostgresSession:
 
     def _execute(self, query: str, parameters: Parameters, *more: object) -> psycopg.Cursor[Row]:
         statement = self._statements[query]
-        values: Parameters
+        values: Sequence[object] | Mapping[str, object]
         if statement.columns:
-            values = [[value] for value in parameters]
+            values = [_column((value,)) for value in parameters]
         elif isinstance(parameters, Mapping):
             values = parameters
         else:
-            values = (*parameters, *more)
+            values = (*parameters, *more) if more else parameters
         try:
             return self._cursor.execute(statement.text, values)
         except psycopg.Error as error:
@@ -118,14 +169,14 @@ class PostgresSession:
         statement = self._statements[query]
         try:
             if statement.columns:
-                return self._cursor.execute(statement.text, _columns(rows)).rowcount
+                return self._cursor.execute(statement.text, list(map(_column, zip(*rows, strict=True)))).rowcount
             self._cursor.executemany(statement.text, rows)
         except psycopg.Error as error:
             raise self._link.meaning(error) from None
         return self._cursor.rowcount
 
     def run_among(self, query: str, parameters: Sequence[object], values: Sequence[object]) -> int:
-        return self._execute(query, parameters, list(values)).rowcount if values else 0
+        return self._execute(query, parameters, _column(values)).rowcount if values else 0
 
     def row(self, query: str, parameters: Parameters = ()) -> Row | None:
         return self._execute(query, parameters).fetchone()
@@ -134,7 +185,7 @@ class PostgresSession:
         return self._execute(query, parameters).fetchall()
 
     def rows_among(self, query: str, parameters: Sequence[object], values: Sequence[object]) -> list[Row]:
-        return self._execute(query, parameters, list(values)).fetchall() if values else []
+        return self._execute(query, parameters, _column(values)).fetchall() if values else []
 
 
 class PostgresConnection:
@@ -164,6 +215,9 @@ class PostgresConnection:
             raise self._refusal(error) from None
         self._set_up()
         self._says = psycopg.ClientCursor(self._connection)
+        settings = {"schema": schema, "mark": self.mark, "idle": f"{round(_IDLE * 1000)}ms"}
+        settings["patience"] = f"{round(patience * 1000)}ms"
+        self._beginnings = {query: self._mogrify(query, settings) for query in ("begin_writing", "begin_reading")}
         self.session: Final = PostgresSession(self, self._connection.cursor(binary=True))
 
     def _refusal(self, error: psycopg.Error) -> Exception:
@@ -184,6 +238,8 @@ class PostgresConnection:
         for kind in (int, bool):
             adapters.register_dumper(kind, Int8Dumper)
             adapters.register_dumper(kind, Int8BinaryDumper)
+        adapters.register_dumper(_Numbers, _NumbersDumper)
+        adapters.register_dumper(_Blobs, _BlobsDumper)
         encoding = info.parameter_status("server_encoding")
         if info.server_version < _OLDEST_SERVER or encoding not in (None, "UTF8"):
             self.close()
@@ -225,11 +281,11 @@ class PostgresConnection:
 
     def _begin(self, *queries: str, **values: object) -> None:
         """All in one message: each answer costs a way to the server and back."""
-        text = ";\n".join(self._statement(query).text for query in queries)
-        values |= {"schema": self._schema, "mark": self.mark}
-        values |= {"patience": f"{round(self._patience * 1000)}ms", "idle": f"{round(_IDLE * 1000)}ms"}
+        text = self._beginnings[queries[0]]
+        for query in queries[1:]:
+            text += b";\n" + (self._mogrify(query, values) if "%" in self._text(query) else self._text(query).encode())
         try:
-            self._says.execute(text, values)
+            self._says.execute(text)
             while self._says.nextset():
                 pass
             found = self._says.fetchone()
@@ -238,13 +294,19 @@ class PostgresConnection:
         self.session.began_at = int(found[0]) if found is not None else 0
 
     @staticmethod
-    def _statement(query: str) -> Statement:
-        return postgres_queries()[query]
+    def _text(query: str) -> str:
+        return postgres_queries()[query].text
+
+    def _mogrify(self, query: str, values: Mapping[str, object]) -> bytes:
+        try:
+            return self._says.mogrify(self._text(query), values).encode()
+        except psycopg.Error as error:
+            raise self.meaning(error) from None
 
     def commit(self) -> None:
         """End the transaction for good. Raises OutcomeUnknown when nobody says whether it came true."""
         try:
-            self._says.execute(self._statement("commit").text)
+            self._says.execute(self._text("commit"))
         except psycopg.Error as error:
             if self._connection.closed:
                 raise OutcomeUnknown from None
@@ -258,7 +320,7 @@ class PostgresConnection:
             return
         try:
             if self._connection.info.transaction_status in (TransactionStatus.INTRANS, TransactionStatus.INERROR):
-                self._says.execute(self._statement("rollback").text)
+                self._says.execute(self._text("rollback"))
                 return
         except psycopg.Error:
             pass

@@ -137,7 +137,7 @@ CREATE INDEX delayed_due ON delayed (table_id, due);
 -- Deletions that nobody leases until they are let go or confirmed, with the generation that held them.
 CREATE TABLE held (
     table_id INTEGER NOT NULL,
-    id INTEGER NOT NULL REFERENCES items (id),
+    id INTEGER NOT NULL,
     generation INTEGER NOT NULL,
     PRIMARY KEY (table_id, id)
 ) WITHOUT ROWID;

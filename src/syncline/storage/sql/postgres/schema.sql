@@ -37,8 +37,8 @@ ALTER TABLE workflows SET (fillfactor = 50, autovacuum_vacuum_scale_factor = 0, 
 ALTER TABLE grants SET (fillfactor = 50, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 500);
 
 -- name: tune_records
--- Each record is written when it is queued and when it is done.
-ALTER TABLE records SET (fillfactor = 80, autovacuum_vacuum_scale_factor = 0.05, autovacuum_vacuum_cost_delay = 0);
+-- Each record is written when it is queued and again when it is done: room for both on one page spares the indexes.
+ALTER TABLE records SET (fillfactor = 50, autovacuum_vacuum_scale_factor = 0.05, autovacuum_vacuum_cost_delay = 0);
 
 -- name: tune_items
 -- A queue: what is written is soon deleted, so vacuum by the number of rows that went, whatever the size.

@@ -8,6 +8,8 @@ SET LOCAL application_name TO :mark;
 SET LOCAL lock_timeout TO :patience;
 -- A process that is paused in a transaction loses it, so that the others wait for a few seconds and not for the process.
 SET LOCAL idle_in_transaction_session_timeout TO :idle;
+-- To compile a query takes longer than any of these runs.
+SET LOCAL jit TO off;
 
 -- name: begin_reading
 BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;
