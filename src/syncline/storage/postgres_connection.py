@@ -32,8 +32,9 @@ from syncline.storage.postgres_queries import postgres_queries, postgres_schema
 __all__ = ["Address", "OutcomeUnknown", "PostgresConnection", "PostgresSession", "TransactionGone", "read_address"]
 
 _OLDEST_SERVER: Final = 140000
-#: A transaction that waits for its process for longer is ended by the server, in seconds.
-_IDLE: Final = 5.0
+#: A transaction that waits for its process for this part of our patience is ended by the server: whoever waits for it
+#: in turn still gets through.
+_IDLE_SHARE: Final = 0.5
 #: The types of one value and of an array of them, from pg_type: they never change.
 _OID_OF_NUMBER, _OID_OF_NUMBERS, _OID_OF_BLOB, _OID_OF_BLOBS = 20, 1016, 17, 1001
 _HEAD: Final = struct.Struct(">iiIii")
@@ -215,7 +216,7 @@ class PostgresConnection:
             raise self._refusal(error) from None
         self._set_up()
         self._says = psycopg.ClientCursor(self._connection)
-        settings = {"schema": schema, "mark": self.mark, "idle": f"{round(_IDLE * 1000)}ms"}
+        settings = {"schema": schema, "mark": self.mark, "idle": f"{round(patience * _IDLE_SHARE * 1000)}ms"}
         settings["patience"] = f"{round(patience * 1000)}ms"
         self._beginnings = {query: self._mogrify(query, settings) for query in ("begin_writing", "begin_reading")}
         self.session: Final = PostgresSession(self, self._connection.cursor(binary=True))
@@ -270,7 +271,7 @@ class PostgresConnection:
         """End sessions that hold everybody up because their process stopped reading; whether there was one."""
         self.roll_back()
         self.begin_reading()
-        ended = self.session.rows("end_stuck", (self.mark, round(2 * _IDLE)))
+        ended = self.session.rows("end_stuck", (self.mark, self._patience))
         self.commit()
         return bool(ended)
 

@@ -98,7 +98,7 @@ class PostgresDatabase:
         except StorageBusyError:
             if not link.end_stuck():
                 raise
-            raise TransactionGone("a session that read no more held the workflow, and was ended") from None
+            link.begin_writing(workflow, durable=durable)
 
     def read(self, work: Callable[[PostgresSession], _Result]) -> _Result:
         """See `Database.read`."""
@@ -203,6 +203,9 @@ class PostgresDatabase:
         link = self._connect()
         try:
             self._store = check(link, str(self), self._schema, self._store)
+        except OutcomeUnknown:
+            link.close()
+            raise TransactionGone("the connection was lost while it was opened") from None
         except BaseException:
             link.close()
             raise
