@@ -56,7 +56,7 @@ _FEWEST_MARKED = 48
 #: A retry that is due this soon is waited for instead of ending the cycle.
 _WORTH_WAITING = 5.0
 #: Nothing more is to be done for a record now.
-_DONE_WITH = (Settling.WRITTEN, Settling.SKIPPED, Settling.DEAD, Settling.HELD)
+_DONE_WITH = (Settling.WRITTEN, Settling.SKIPPED, Settling.DEAD, Settling.HELD, Settling.WAITING)
 #: Whatever these come from, it was not a service.
 _STORAGE_TROUBLE = (LeaseLostError, StorageError, StorageBusyError, StorageFullError)
 
@@ -176,7 +176,7 @@ class Cycle:
 
         Raises what the storage raises, with nothing in flight either.
         """
-        self._queued = self._storage.counts(self.grant.workflow).moving
+        self._queued = self._count_queued()
         self._watch.allow(self._writing_time())
         try:
             with ThreadPoolExecutor(max_workers=1, thread_name_prefix=f"syncline-{self.grant.workflow}-reader") as pool:
@@ -243,7 +243,7 @@ class Cycle:
             self._looked_at = now
             if not self._storage.workflow(self.grant.workflow).wanted:
                 self._end = CycleEnd.STOP
-            self._queued = self._storage.counts(self.grant.workflow).moving
+            self._queued = self._count_queued()
         if now - self._sampled_at >= _SAMPLE_EVERY:
             self._sample()
             self._sampled_at = now
@@ -257,6 +257,11 @@ class Cycle:
         sendable = self._ready and self._clock.monotonic() >= self._leasing_from
         page = self._reading is not None and not self._kept
         return page or self._refreshing is not None or bool(self._fruitless and (self._refresh_next or sendable))
+
+    def _count_queued(self) -> int:
+        """What keeps the writers busy. Waiting rows do not count: what they wait for is still to be read, perhaps."""
+        counts = self._storage.counts(self.grant.workflow)
+        return counts.moving - counts.waiting
 
     def _sample(self) -> None:
         counts = self._storage.counts(self.grant.workflow)
@@ -392,7 +397,7 @@ class Cycle:
             limit = min(limit, self._budget.records - self._claimed)
         if limit <= 0:
             return
-        items = self._storage.lease(self.grant, limit)
+        items = self._storage.lease(self.grant, limit, self._work.before)
         self._claimed += len(items)
         self._nothing_to_lease = not items
         self._leased_at = self._clock.monotonic()
@@ -410,6 +415,8 @@ class Cycle:
         self._ready.extend(plan.jobs)
         if plan.refresh is not None:
             self._refresh_next = plan
+        if any(settlement.settling is Settling.WAITING for settlement in plan.settlements):
+            self._settle()  # at once: what they wait for may end in the next moment
 
     def _send(self) -> None:
         """Keep the writers busy, with no more marked as being sent than they will send in a moment."""

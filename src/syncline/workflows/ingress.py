@@ -6,24 +6,22 @@ a page and of a leased record, and the write that follows. The rules themselves 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import partial
 from typing import ClassVar, cast
 
 from attrs import evolve
 
-from syncline.backlog import DeadReason, Entry, Grant, Item, Lane, Settlement
+from syncline.backlog import DeadReason, Entry, Grant, Item, Lane
 from syncline.clock import Clock
 from syncline.connectors.base import CampaignConnector, DynamicsConnector, Gate
 from syncline.definition_json import definition_from_json
 from syncline.definitions import IngressDefinition
 from syncline.errors import (
-    ConflictError,
     CursorLostError,
     LeaseLostError,
     ProtocolError,
-    RecordRefusedError,
     RetryLaterError,
     SchemaChangedError,
 )
@@ -31,13 +29,11 @@ from syncline.instrumentation import Instrumentation, PageRead, ResyncStarted
 from syncline.mapping import RefuseDecision, TablePlan, WriteDecision, decide
 from syncline.records import (
     Change,
-    Outcome,
     Page,
     ReadPosition,
     ReadRequest,
     ReadStage,
     RecordKey,
-    decode_values,
     encode_values,
 )
 from syncline.state_machine import WorkflowState
@@ -48,13 +44,13 @@ from syncline.workflows.environments import check_environments
 from syncline.workflows.holding import DeleteGuard
 from syncline.workflows.ingress_actions import IngressActions
 from syncline.workflows.ingress_checks import preflight
+from syncline.workflows.linking import Linking
 from syncline.workflows.schema_watch import SchemaWatch
 from syncline.workflows.settings import EngineSettings
 from syncline.workflows.snapshot import Snapshot
 from syncline.workflows.sweep import RollingSweep
-from syncline.workflows.verdicts import dead, held, skipped
 from syncline.workflows.work import Plan, Reading, Work
-from syncline.workflows.writers import Job
+from syncline.workflows.writing import Writing, lacks
 
 __all__ = ["IngressWorkflow"]
 
@@ -130,6 +126,26 @@ class _IngressWork(Work):
             settings=settings,
             tell=tell,
         )
+        self._tables = definition.linked_tables
+        self._linking = Linking(
+            workflow=workflow,
+            tables=self._tables,
+            watch=self._watch,
+            storage=storage,
+            campaign=campaign,
+            settings=settings,
+            positions=self._positions,
+        )
+        self._writing = Writing(
+            workflow=workflow,
+            watch=self._watch,
+            guard=self._guard,
+            linking=self._linking,
+            storage=storage,
+            dynamics=dynamics,
+            campaign=campaign,
+            settings=settings,
+        )
 
     @property
     def gates(self) -> Sequence[Gate]:
@@ -141,6 +157,7 @@ class _IngressWork(Work):
 
     def begin(self, grant: Grant) -> None:
         self._guard.begin(grant)
+        self._writing.begin(grant)
         for table in self._positions.keys() - self._plans.keys():
             self._storage.drop_position(self._workflow, table)
             del self._positions[table]
@@ -197,19 +214,20 @@ class _IngressWork(Work):
             raise LeaseLostError("The workflow was taken over while its schemas were looked at.")
 
     def _by_urgency(self) -> list[str]:
-        """The tables that are due: those whose changes are tracked first, then the one that waited longest.
+        """The tables that are due: those whose changes are tracked, then parents, then the one that waited longest.
 
         The first page of a cycle goes to the table that was read longest ago, whatever its stage: where cycles are so
         short that it is the only page, every table has its turn.
         """
         now = self._clock.monotonic()
 
-        def urgency(table: str) -> tuple[bool, float]:
+        def urgency(table: str) -> tuple[bool, int, float]:
             position = self._positions.get(table)
             if not self._asked:
                 read_at = None if position is None else position.read_at
-                return False, read_at.timestamp() if read_at is not None else 0.0
-            return position is None or position.stage is not ReadStage.DELTA, self._due[table]
+                return False, 0, read_at.timestamp() if read_at is not None else 0.0
+            tracked = position is not None and position.stage is ReadStage.DELTA
+            return not tracked, 0 if tracked else self._tables.level(table), self._due[table]
 
         return sorted((table for table, due in self._due.items() if due <= now), key=urgency)
 
@@ -321,7 +339,7 @@ class _IngressWork(Work):
         entries: list[Entry] = []
         refusals: list[Refusal] = []
         for record, change in changes.items():
-            refresh = record in contradictory or _lacks(plan, change)
+            refresh = record in contradictory or lacks(plan, change)
             payload = None if refresh or change.values is None else _payload(plan, change)
             entry = Entry(key=change.key, seq=seq, payload=payload, lane=lane, first=first, refresh=refresh)
             if not refresh:
@@ -360,108 +378,15 @@ class _IngressWork(Work):
 
     # -- writing -------------------------------------------------------------------------------------------------------
 
+    @property
+    def before(self) -> Mapping[str, Collection[str]]:
+        return self._linking.before
+
     def plan(self, items: Sequence[Item]) -> Plan:
-        settlements: list[Settlement] = []
-        known: list[tuple[Item, Change]] = []
-        stale: list[Item] = []
-        for item in items:
-            plan = self._plans.get(item.key.table)
-            if plan is None:
-                settlements.append(skipped(item))
-            elif item.crashes >= self._settings.crash_limit:
-                settlements.append(dead(item, DeadReason.CRASHED, _CRASHED.format(item.crashes)))
-            elif item.refresh:
-                stale.append(item)
-            else:
-                values = None if item.payload is None else decode_values(item.payload)
-                change = Change(key=item.key, values=values)
-                (stale.append(item) if _lacks(plan, change) else known.append((item, change)))
-        # What was read under older rules, or another schema, is seen anew before it is set aside for good.
-        decided, jobs = self._decide_items(known, refused=stale)
-        refresh = self._refresher(stale) if stale else None
-        return Plan(settlements=[*settlements, *decided], jobs=jobs, refresh=refresh, refreshing=stale)
+        return self._writing.plan(items)
 
     def refreshed(self, items: Sequence[Item], answer: object) -> Plan:
-        found = cast(Mapping[RecordKey, Change], answer)
-        settlements, jobs = self._decide_items(
-            [(item, found.get(item.key) or Change(key=item.key, values=None)) for item in items], read_by_key=True
-        )
-        return Plan(settlements=settlements, jobs=jobs)
-
-    def _refresher(self, items: Sequence[Item]) -> Callable[[], object]:
-        wanted = _by_table(item.key for item in items)
-
-        def fetch() -> dict[RecordKey, Change]:
-            found: dict[RecordKey, Change] = {}
-            for table, records in wanted.items():
-                changes = tuple(self._fetch(table, records).values())
-                self._watch.heed(table, changes)
-                found.update((change.key, change) for change in changes)
-            return found
-
-        return fetch
-
-    def _fetch(self, table: str, records: Sequence[str]) -> Mapping[str, Change]:
-        try:
-            return self._dynamics.fetch(table, self._plans[table].columns, records)
-        except SchemaChangedError:
-            self._watch.verify([table])  # which names the field, if it is one that the rules need
-            raise
-
-    def _decide_items(
-        self, pairs: Sequence[tuple[Item, Change]], *, read_by_key: bool = False, refused: list[Item] | None = None
-    ) -> tuple[list[Settlement], list[Job]]:
-        """What becomes of each; those that the rules refuse go to `refused` where that is given, else they die."""
-        settlements: list[Settlement] = []
-        jobs: list[Job] = []
-        ledgers = {
-            table: self._storage.ledger(self._workflow, table, records)
-            for table, records in _by_table(item.key for item, _ in pairs).items()
-        }
-        for item, change in pairs:
-            plan = self._plans[item.key.table]
-            remembered = ledgers[item.key.table].get(item.key.id)
-            # After an attempt without an answer only the target knows what it holds.
-            known = _THERE_PERHAPS if item.ambiguous else remembered
-            decision = decide(change, plan, known, first=item.first)
-            if isinstance(decision, RefuseDecision) and refused is not None:
-                refused.append(item)
-            elif isinstance(decision, RefuseDecision):
-                settlements.append(dead(item, DeadReason.CONVERSION, str(decision.error), decision.error.field))
-            elif isinstance(decision, WriteDecision):
-                if decision.write.delete and self._guard.holds(item, change, read_by_key=read_by_key):
-                    settlements.append(held(item))
-                    continue
-                jobs.append(self._job(item, plan, decision))
-            else:
-                settlements.append(skipped(item))
-        return settlements, jobs
-
-    def _job(self, item: Item, plan: TablePlan, decision: WriteDecision) -> Job:
-        write = evolve(decision.write, ambiguous=item.ambiguous)
-        resource = plan.target
-
-        def send(still_ours: Callable[[], None]) -> Outcome:
-            looks = self._watch.looks
-            try:
-                return self._campaign.apply(write, resource, still_ours=still_ours)
-            except RecordRefusedError:
-                if self._watch.heed_refusal(item.key.table, looks):
-                    raise ConflictError(f"The schema of {resource.name} changed: {item.key} is decided anew.") from None
-                raise
-
-        return Job(
-            item=item,
-            send=send,
-            fingerprint=decision.fingerprint or None,
-            fingerprint_if_created=decision.fingerprint_if_created or None,
-            forget=write.delete,
-        )
-
-
-#: To `decide`: the target may have the record, and nobody knows with which values.
-_THERE_PERHAPS = b""
-_CRASHED = "The process died {} times while this record was being sent, the last times alone."
+        return self._writing.refreshed(items, answer)
 
 
 def _collapse(changes: Iterable[Change]) -> tuple[dict[str, Change], set[str]]:
@@ -476,12 +401,6 @@ def _collapse(changes: Iterable[Change]) -> tuple[dict[str, Change], set[str]]:
     return newest, contradictory
 
 
-def _lacks(plan: TablePlan, change: Change) -> bool:
-    """Whether the rules need a column that the record was read without."""
-    values = change.values
-    return values is not None and not all(column in values for column in plan.columns)
-
-
 def _payload(plan: TablePlan, change: Change) -> bytes:
     values = change.values or {}
     return encode_values({column: values[column] for column in plan.columns})
@@ -490,10 +409,3 @@ def _payload(plan: TablePlan, change: Change) -> bytes:
 def _refusal(entry: Entry, decision: RefuseDecision) -> Refusal:
     error = decision.error
     return Refusal(entry=entry, reason=DeadReason.CONVERSION, field=error.field, message=str(error))
-
-
-def _by_table(keys: Iterable[RecordKey]) -> dict[str, list[str]]:
-    tables: dict[str, list[str]] = {}
-    for key in keys:
-        tables.setdefault(key.table, []).append(key.id)
-    return tables

@@ -58,6 +58,10 @@ class EngineSettings:
     crash_loop_limit: int = field(default=10, validator=_positive)
     #: How long services may be unreachable during a start before it fails.
     start_timeout: timedelta = field(default=timedelta(minutes=10), validator=_positive)
+    #: How long a record waits for one that it points to before it is set aside; it comes back when that one comes.
+    parent_wait: timedelta = field(default=timedelta(hours=24), validator=_positive)
+    #: How long a record's deletion waits for the deletions of those that point to it.
+    children_first: timedelta = field(default=timedelta(minutes=5), validator=_positive)
     #: Delay before a failed record's next attempt: doubles from the first to the second number.
     retry_first: timedelta = field(default=timedelta(seconds=2), validator=_positive)
     retry_most: timedelta = field(default=timedelta(minutes=15), validator=_positive)

@@ -7,7 +7,7 @@ order of things; the work knows what to read, what the rules make of it, and how
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 from attrs import field, frozen
 
@@ -56,6 +56,11 @@ class Work(ABC):
     @abstractmethod
     def gates(self) -> Sequence[Gate]:
         """Every gate that requests of this work pass."""
+
+    @property
+    def before(self) -> Mapping[str, Collection[str]]:
+        """Table to the tables whose ready rows are leased before its own, within a lane."""
+        return {}
 
     @abstractmethod
     def begin(self, grant: Grant) -> None:
