@@ -204,6 +204,13 @@ def kills(session: nox.Session) -> None:
 
 
 @nox.session
+def histories(session: nox.Session) -> None:
+    """Random histories of linked tables, each ending in step. `nox -s histories -- 20000` lives as many of them."""
+    session.install("-e", EVERYTHING, *_group("tests"))
+    session.run("pytest", "tests/contract/test_forests.py", env={"SYNCLINE_FORESTS": _wanted(session, "2000")[0]})
+
+
+@nox.session
 def benchmarks(session: nox.Session) -> None:
     """Each benchmark prints ratios that were measured in one run. `nox -s benchmarks -- path` runs one."""
     session.install("-e", EVERYTHING, *_group("benchmarks"))
