@@ -1,8 +1,8 @@
 """Whatever is planted, moved and felled, in whatever order it is told: linked tables end in step, links included.
 
-`SYNCLINE_FORESTS` says how many histories a run takes (500 without it) and `SYNCLINE_FORESTS_FROM` with which number
-to begin; `nox -s histories -- 20000` takes as many. A history that fails tells its number, with which it happens again, and
-the steps that are needed for it.
+`SYNCLINE_FORESTS` says how many histories a run takes (500 without it) and `SYNCLINE_FORESTS_FROM` where to begin;
+`nox -s histories -- 20000` takes as many. A history that fails tells its number, with which it happens again, and the
+steps that are needed for it.
 """
 
 from __future__ import annotations
