@@ -341,7 +341,9 @@ class ForestHistory(histories.History):
             for record in sorted(records):
                 trouble = self._trouble(table, record, letters.pop(RecordKey(table=table, id=record), None))
                 found += [f"{table} {record} {trouble}"] if trouble else []
-        return [*found, *(f"dead for no reason: {key} {letter.message}" for key, letter in letters.items())]
+        # A letter about a record that is gone stays until somebody reads it.
+        letters = {key: one for key, one in letters.items() if (key.table, key.id) in self.world.rows}
+        return [*found, *(f"dead for no reason: {key} {one.message}" for key, one in letters.items())]
 
     def _trouble(self, table: str, record: str, letter: Any) -> str:
         rows = self.world.rows_at(FOREST[table], record)
