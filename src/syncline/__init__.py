@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from syncline.backlog import Backlog
     from syncline.connectors.base import CampaignConnector, DynamicsConnector
     from syncline.definitions import (
+        Comparison,
         EgressDefinition,
         FieldMapping,
         FieldReplacement,
@@ -20,8 +21,10 @@ if TYPE_CHECKING:
         IngressDefinition,
         Link,
         LinkBy,
+        Match,
         OptOutDefinition,
         OptOutDirection,
+        OptOutPair,
         TableMapping,
     )
     from syncline.errors import (
@@ -69,6 +72,7 @@ __all__ = [
     "Backlog",
     "CampaignConnector",
     "CheckFailedError",
+    "Comparison",
     "ConflictError",
     "ConversionError",
     "CredentialsError",
@@ -86,10 +90,12 @@ __all__ = [
     "LeaseLostError",
     "Link",
     "LinkBy",
+    "Match",
     "MemoryStorage",
     "MissingExtraError",
     "OptOutDefinition",
     "OptOutDirection",
+    "OptOutPair",
     "ProtocolError",
     "RecordRefusedError",
     "RetryLaterError",
@@ -119,6 +125,7 @@ __all__ = [
 _HOMES = {
     "Backlog": "syncline.backlog",
     "CampaignConnector": "syncline.connectors.base",
+    "Comparison": "syncline.definitions",
     "DynamicsConnector": "syncline.connectors.base",
     "EgressDefinition": "syncline.definitions",
     "FieldMapping": "syncline.definitions",
@@ -128,9 +135,11 @@ _HOMES = {
     "Integration": "syncline.integration",
     "Link": "syncline.definitions",
     "LinkBy": "syncline.definitions",
+    "Match": "syncline.definitions",
     "MemoryStorage": "syncline.storage.sqlite",
     "OptOutDefinition": "syncline.definitions",
     "OptOutDirection": "syncline.definitions",
+    "OptOutPair": "syncline.definitions",
     "SQLiteStorage": "syncline.storage.sqlite",
     "Storage": "syncline.store",
     "TableMapping": "syncline.definitions",

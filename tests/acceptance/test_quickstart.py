@@ -25,15 +25,19 @@ def run(*options: str) -> tuple[int, str]:
 
 @pytest.mark.slow
 def test_the_quickstart_ends_in_step_and_shows_the_way_there() -> None:
-    """The checks, the list with its warning, what an edit needs, a dead letter that is mended, the comparison."""
+    """Checks, the list with its warning, a filter, held deletions, a dead letter, a lost column, what is the same."""
     status, said = run()
 
     assert status == 0
     assert "In step: 700 contacts are the same on both sides, 0 differ, 0 are missing" in said
+    assert "In step: 320 vehicles are the same on both sides, 0 differ, 0 are missing" in said
     for shown in (
         "✓ profile: key externalId",
         "Edit, Stop [!]",
         "a replay of",
+        "does not pass the filters",
+        "80 deletions of new_vehicle wait for a confirmation",
+        "new_vehicle.new_registeredon is gone",
         "RST-360011",
         "0 dead letters are left",
     ):
