@@ -14,6 +14,7 @@ from syncline import (
     Backlog,
     CampaignConnector,
     CheckFailedError,
+    Comparison,
     DefinitionError,
     DynamicsConnector,
     EgressDefinition,
@@ -24,10 +25,12 @@ from syncline import (
     Integration,
     Link,
     LinkBy,
+    Match,
     MemoryStorage,
     MissingExtraError,
     OptOutDefinition,
     OptOutDirection,
+    OptOutPair,
     RetryLaterError,
     SkipRecordError,
     SQLiteStorage,
@@ -39,7 +42,6 @@ from syncline import (
     Workflow,
     WorkflowState,
 )
-from syncline.definitions import OptOutPair
 from syncline.instrumentation import Hook, Notice
 from syncline.state_machine import Action
 from syncline.views import (
@@ -70,6 +72,8 @@ def definitions() -> tuple[IngressDefinition, EgressDefinition, OptOutDefinition
         fields=[FieldMapping(source="firstname", target="firstName", apply_updates=False)],
         replacements=[FieldReplacement(field="gendercode", value=1, replacement="male")],
         constants={"orgUnit": "all"},
+        filters=[Filter(field="statecode", comparison=Comparison.EQUALS, value=0)],
+        match=Match.ANY,
         links=[Link(source="parentcustomerid", target="cusAccountId", table="account", by=LinkBy.COLUMN)],
     )
     account = TableMapping(table="account", resource="cusAccount", key="accountId", fields=[])
