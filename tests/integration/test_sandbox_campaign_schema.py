@@ -180,3 +180,15 @@ def test_update_and_delete_behind_the_api(sandbox: Sandbox, stranger: Stranger) 
     sandbox.campaign.delete("profile", "one")
     with pytest.raises(SandboxCommandError, match="no record"):
         sandbox.campaign.delete("profile", "one")
+
+
+def test_drop_a_resource(sandbox: Sandbox, stranger: Stranger) -> None:
+    """A custom resource goes with its records; what is out of the box stays."""
+    sandbox.campaign.add_resource("cusPart", [{"name": "code", "kind": "string"}], key="code")
+    stranger.create("customResources/cusPart", code="A1")
+    sandbox.campaign.add_field("profile", "cusBestPart", "link", target="cusPart")
+    sandbox.campaign.drop_resource("cusPart")
+    stranger.refused("GET", "customResources/cusPart", 404)
+    assert "cusBestPart" not in sandbox.campaign.resources()["profile"]["fields"]
+    with pytest.raises(SandboxCommandError, match="out of the box"):
+        sandbox.campaign.drop_resource("profile")

@@ -383,3 +383,67 @@ def test_before_the_first_start_there_is_nothing_to_compare_with(sandbox: Sandbo
     report = integration.ingress.schema_guard()
     assert (report.safe, report.changes, report.checked_at) == (True, (), None)
     integration.close()
+
+
+# -- tables, keys and links -------------------------------------------------------------------------------------------
+
+TOOL = "c0c0c0c0-1111-4111-8111-c0c0c0c0c0c0"
+TOOLS = TableMapping(
+    table="new_tool",
+    resource="cusTool",
+    fields=[
+        FieldMapping(source="new_name", target="toolName"),
+        FieldMapping(source="new_owner", target="toolOwner"),
+    ],
+)
+WITH_TOOLS = IngressDefinition(mappings=[MAPPING, TOOLS])
+
+
+def with_tools(sandbox: Sandbox) -> None:
+    """A custom table on both sides, with one record."""
+    owner = {"name": "new_owner", "type": "Lookup", "targets": ["contact"]}
+    sandbox.dynamics.add_table("new_tool", [owner])
+    fields = [{"name": name, "kind": "string"} for name in ("externalId", "toolName", "toolOwner")]
+    sandbox.campaign.add_resource("cusTool", fields, key="externalId")
+    sandbox.dynamics.load("new_tool", [{"new_toolid": TOOL, "new_name": "Hammer", "new_owner": ids(sandbox)[0]}])
+
+
+def retarget(sandbox: Sandbox) -> None:
+    sandbox.dynamics.retype_column("new_tool", "new_owner", "Lookup", targets=["account"])
+
+
+TABLES: dict[str, tuple[Callable[[Sandbox], object], str]] = {
+    "a table goes": (lambda sandbox: sandbox.dynamics.drop_table("new_tool"), "new_tool"),
+    "a resource goes": (lambda sandbox: sandbox.campaign.drop_resource("cusTool"), "cusTool"),
+    "a lookup points elsewhere": (retarget, "new_tool.new_owner"),
+    "a key goes with its filter": (lambda sandbox: sandbox.campaign.drop_key("cusTool"), "cusTool"),
+}
+
+
+@pytest.mark.parametrize(("change", "named"), TABLES.values(), ids=TABLES.keys())
+def test_what_goes_of_one_table_loses_nothing_of_another(
+    sandbox: Sandbox, change: Callable[[Sandbox], object], named: str
+) -> None:
+    """FAILED names it; without that table in the definition the contacts go on, with all that changed meanwhile."""
+    with_tools(sandbox)
+    integration = running(sandbox, WITH_TOOLS)
+    workflow, storage = integration.ingress, integration.storage
+    assert sandbox.campaign.get("cusTool", TOOL) is not None
+    change(sandbox)
+    touch_all(sandbox)
+    if named != "new_tool":
+        sandbox.dynamics.update("new_tool", TOOL, new_name="Saw")
+
+    assert drain(integration).status is WorkflowState.FAILED
+    assert workflow.error is not None
+    assert workflow.error.kind == "SchemaChangedError"
+    assert named in workflow.error.message
+    assert len(workflow.dead_letters) == 0
+    assert storage.audit(workflow.id) == []
+
+    workflow.edit(DEFINITION)
+    workflow.start()
+    assert drain(integration).status is WorkflowState.RUNNING
+    assert differences(sandbox) == []
+    assert workflow.backlog.size == 0
+    integration.close()

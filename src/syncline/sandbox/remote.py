@@ -277,6 +277,10 @@ class CampaignControl(SystemControl):
         """Add a custom resource; `exposure` is `ext` or `custom`, `key` its identification key, `filtered` or not."""
         self.call("add_resource", name=name, fields=fields, **more)
 
+    def drop_resource(self, resource: str) -> None:
+        """Unpublish a custom resource with its records and the links to it; not one that is out of the box."""
+        self.call("drop_resource", resource=resource)
+
     def add_field(self, resource: str, name: str, kind: str, **more: Any) -> None:
         """Publish one more field."""
         self.call("add_field", resource=resource, name=name, kind=kind, **more)

@@ -196,6 +196,17 @@ class Commands:
         self._engine.define(resource)
         return {"resource": name}
 
+    def do_drop_resource(self, resource: str) -> dict[str, Any]:
+        """Unpublish a custom resource: its records go, and the links to it."""
+        definition = self._resource(resource)
+        if definition.exposure not in ("ext", "custom") or resource in standard_resources():
+            raise ValueError(f"{resource} is out of the box and cannot be dropped")
+        for other in list(self._engine.resources.values()):
+            for link in [one.name for one in other.links if one.target == resource and other.name != resource]:
+                self.do_drop_field(other.name, link)
+        self._engine.forget(resource)
+        return {"resource": resource}
+
     def do_add_field(self, resource: str, **field: Any) -> dict[str, Any]:
         """Publish one more field; on profile it is an extension, seen on profileAndServicesExt only."""
         definition = self._resource(resource)
