@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 import pytest
 from attrs import evolve
 
-from syncline.backlog import DeadReason, Item, Lane, Settling
+from syncline.backlog import DeadReason, Item, Lane, Settlement, Settling
 from syncline.errors import (
     AmbiguousWriteError,
     ConflictError,
@@ -20,9 +21,10 @@ from syncline.errors import (
     UnavailableError,
 )
 from syncline.records import Outcome, OutcomeKind, RecordKey
+from syncline.workflows import verdicts
 from syncline.workflows.settings import EngineSettings
-from syncline.workflows.verdicts import judge, retry_delay
-from syncline.workflows.writers import Job, JobDone
+from syncline.workflows.verdicts import retry_delay
+from syncline.workflows.writers import Answer, Task
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 SETTINGS = EngineSettings()
@@ -47,16 +49,22 @@ def done(
     item: Item = ITEM,
     forget: bool = False,
     kind: OutcomeKind = OutcomeKind.UPDATED,
-) -> JobDone:
-    outcome = None if error else Outcome(kind=kind)
-    job = Job(
-        item=item,
-        send=lambda _: Outcome(kind=OutcomeKind.CREATED),
-        fingerprint=b"u",
-        fingerprint_if_created=b"c",
-        forget=forget,
-    )
-    return JobDone(job=job, outcome=outcome, error=error)
+) -> tuple[Task, Answer]:
+    task = Task(item=item, fingerprint=b"u", fingerprint_if_created=b"c", forget=forget, person="ann")
+    return task, error or Outcome(kind=kind)
+
+
+def judge(
+    done: tuple[Task, Answer], settings: EngineSettings, now: Callable[[], datetime], *, others_succeed: bool
+) -> Settlement:
+    return verdicts.judge(*done, settings, now, others_succeed=others_succeed)
+
+
+def test_a_row_whose_person_is_unknown_is_set_aside_for_that_person() -> None:
+    """It is neither written nor at fault."""
+    settlement = judge(done(kind=OutcomeKind.PARENT_UNKNOWN), SETTINGS, lambda: NOON, others_succeed=True)
+
+    assert (settlement.settling, settlement.person) == (Settling.SET_ASIDE, "ann")
 
 
 @pytest.mark.parametrize(("kind", "remembered"), [(OutcomeKind.CREATED, b"c"), (OutcomeKind.IDENTICAL, b"u")])

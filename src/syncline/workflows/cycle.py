@@ -35,7 +35,7 @@ from syncline.errors import (
     UnavailableError,
 )
 from syncline.instrumentation import DeadLettered, Instrumentation, Throttled, WritesSettled
-from syncline.records import OutcomeKind
+from syncline.records import Outcome, OutcomeKind
 from syncline.store import Sample, Storage
 from syncline.workflows.concurrency import ConcurrencyLimit
 from syncline.workflows.settings import EngineSettings
@@ -53,6 +53,8 @@ _OUTAGE_FIRST, _OUTAGE_MOST = 1.0, 60.0
 #: Rows are marked as being sent in batches, since each mark is a transaction; and not more than two rounds of the
 #: writers ahead, since a crash makes every marked row ambiguous.
 _FEWEST_MARKED = 48
+#: Jobs that are made of one claim, where a job takes many rows.
+_JOBS_CLAIMED = 4
 #: A retry that is due this soon is waited for instead of ending the cycle.
 _WORTH_WAITING = 5.0
 #: Nothing more is to be done for a record now.
@@ -146,6 +148,9 @@ class Cycle:
         self._refresh_next: Plan | None = None
         self._refreshing: tuple[Plan, Future[object]] | None = None
         self._ready: deque[Job] = deque()
+        self._ready_rows = 0
+        #: Rows claimed at a time: some jobs of this work, or what the settings say if that is more.
+        self._lease_batch = max(settings.lease_batch, _JOBS_CLAIMED * work.batch)
         self._settlements: list[Settlement] = []
         #: When the first request of the batch that is being written was handed out.
         self._batch_from: float | None = None
@@ -383,16 +388,15 @@ class Cycle:
 
     def _claim(self) -> None:
         """Lease more when what is at hand runs low."""
-        settings = self._settings
         if self._end is not None or self._seconds_left() <= 0 or self._clock.monotonic() < self._leasing_from:
             return
         if self._refresh_next is not None or self._refreshing is not None:
             return
-        if len(self._ready) >= max(1, settings.lease_batch // 2):
+        if self._ready_rows >= max(1, self._lease_batch // 2):
             return
         if self._nothing_to_lease and not self._time_to_look_again():
             return
-        limit = settings.lease_batch
+        limit = self._lease_batch
         if self._budget.records is not None:
             limit = min(limit, self._budget.records - self._claimed)
         if limit <= 0:
@@ -413,6 +417,7 @@ class Cycle:
     def _follow(self, plan: Plan) -> None:
         self._settlements.extend(plan.settlements)
         self._ready.extend(plan.jobs)
+        self._ready_rows += sum(len(job.tasks) for job in plan.jobs)
         if plan.refresh is not None:
             self._refresh_next = plan
         if any(settlement.settling is Settling.WAITING for settlement in plan.settlements):
@@ -423,31 +428,42 @@ class Cycle:
         now = self._clock.monotonic()
         if self._end is not None or now < self._leasing_from or not self._ready:
             return
-        depth = max(_FEWEST_MARKED, 2 * self._limit.limit)
+        depth = max(_FEWEST_MARKED // self._work.batch, 2 * self._limit.limit)
         if 2 * self._writers.in_flight > depth:
             return
         self._writers.resize(self._limit.limit)
         room = depth - self._writers.in_flight
         jobs = [self._ready.popleft() for _ in range(min(room, len(self._ready)))]
-        ours = {item.id for item in self._storage.mark_sending(self.grant, [job.item for job in jobs])}
+        items = [item for job in jobs for item in job.items]
+        self._ready_rows -= len(items)
+        ours = {item.id for item in self._storage.mark_sending(self.grant, items)}
         self._batch_from = now if self._batch_from is None else self._batch_from
         for job in jobs:
-            if job.item.id in ours:
+            kept = [item for item in job.items if item.id in ours]
+            if len(kept) == len(job.tasks):
                 self._writers.submit(job)
+            else:
+                self._release(kept)
 
     def _take(self, done: JobDone) -> None:
         self._writers.returned()
         self._limit.completed(1, self._clock.monotonic(), saturated=bool(self._ready))
-        settlement = judge(done, self._settings, self._storage.now, others_succeed=self._others_succeed)
-        self._settlements.append(settlement)
-        if done.outcome is not None:
-            self._failures_in_a_row = 0
-            self._others_succeed = True
-            self._outage = _OUTAGE_FIRST
-            self.tally.outcomes[done.outcome.kind] += 1
-            self.tally.calls += done.outcome.calls
-        elif done.error is not None:
-            self._target_trouble(done.error, done.job.item)
+        troubles: dict[int, tuple[BaseException, Item]] = {}
+        for task, answer in zip(done.job.tasks, done.answers, strict=True):
+            others_succeed = self._others_succeed
+            self._settlements.append(
+                judge(task, answer, self._settings, self._storage.now, others_succeed=others_succeed)
+            )
+            if isinstance(answer, Outcome):
+                self._failures_in_a_row = 0
+                self._others_succeed = True
+                self._outage = _OUTAGE_FIRST
+                self.tally.outcomes[answer.kind] += 1
+                self.tally.calls += answer.calls
+            else:
+                troubles.setdefault(id(answer), (answer, task.item))
+        for error, item in troubles.values():  # one that ended many rows is one trouble
+            self._target_trouble(error, item)
 
     def _target_trouble(self, error: BaseException, item: Item) -> None:
         """What an error means beyond the record it came with."""
@@ -492,8 +508,9 @@ class Cycle:
         return wait
 
     def _release_ready(self) -> None:
-        self._release([job.item for job in self._ready])
+        self._release([item for job in self._ready for item in job.items])
         self._ready.clear()
+        self._ready_rows = 0
 
     def _release(self, items: Sequence[Item]) -> None:
         self._settlements.extend(released(item) for item in items)

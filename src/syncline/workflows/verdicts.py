@@ -23,9 +23,9 @@ from syncline.errors import (
     ThrottledError,
     UnavailableError,
 )
-from syncline.records import OutcomeKind
+from syncline.records import Outcome, OutcomeKind
 from syncline.workflows.settings import EngineSettings
-from syncline.workflows.writers import JobDone
+from syncline.workflows.writers import Answer, Task
 
 __all__ = ["dead", "held", "judge", "released", "retry_delay", "skipped"]
 
@@ -63,20 +63,24 @@ def retry_delay(attempts: int, settings: EngineSettings) -> timedelta:
     return whole * (1 - random.random() / 3)  # noqa: S311 - jitter, not a secret
 
 
-def judge(done: JobDone, settings: EngineSettings, now: Callable[[], datetime], *, others_succeed: bool) -> Settlement:
-    """The settlement of a write.
+def judge(
+    task: Task, answer: Answer, settings: EngineSettings, now: Callable[[], datetime], *, others_succeed: bool
+) -> Settlement:
+    """The settlement of a row.
 
-    - An outcome: WRITTEN.
+    - An outcome: WRITTEN; SET_ASIDE when the target does not know the person it belongs to.
     - Not sent, or turned away before it was applied (throttled, lease ended, workflow failing): RELEASED.
     - The record is at fault: DEAD.
     - Anything else: RETRY after a delay. The attempt counts against the record only when `others_succeed`, so that an
       outage sets nobody aside; when it has failed too often that way: DEAD.
     """
-    item, error, job = done.job.item, done.error, done.job
-    if error is None:
-        created = done.outcome is not None and done.outcome.kind is OutcomeKind.CREATED
-        fingerprint = job.fingerprint_if_created if created else job.fingerprint
-        return Settlement(item=item, settling=Settling.WRITTEN, fingerprint=fingerprint, forget=job.forget)
+    item = task.item
+    if isinstance(answer, Outcome):
+        if answer.kind is OutcomeKind.PARENT_UNKNOWN:
+            return Settlement(item=item, settling=Settling.SET_ASIDE, person=task.person)
+        fingerprint = task.fingerprint_if_created if answer.kind is OutcomeKind.CREATED else task.fingerprint
+        return Settlement(item=item, settling=Settling.WRITTEN, fingerprint=fingerprint, forget=task.forget)
+    error = answer
     if isinstance(error, ThrottledError | LeaseLostError | StopWorkflowError | SetupError):
         return released(item)
     if isinstance(error, SkipRecordError):

@@ -62,6 +62,11 @@ class Work(ABC):
         """Table to the tables whose ready rows are leased before its own, within a lane."""
         return {}
 
+    @property
+    def batch(self) -> int:
+        """How many rows a job of this work takes at most."""
+        return 1
+
     @abstractmethod
     def begin(self, grant: Grant) -> None:
         """Take up what was noted for the next start: called once at the beginning of every cycle, harmless if done."""

@@ -8,18 +8,18 @@ jobs is bounded by the coordinator, so that no one ever waits for the other whil
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from queue import SimpleQueue
 from typing import TypeAlias
 
-from attrs import frozen
+from attrs import field, frozen
 
 from syncline.backlog import Item
 from syncline.clock import Clock
 from syncline.errors import LeaseLostError
 from syncline.records import Outcome
 
-__all__ = ["Job", "JobDone", "LeaseWatch", "ReadDone", "WriterPool"]
+__all__ = ["Answer", "Job", "JobDone", "LeaseWatch", "ReadDone", "Task", "WriterPool"]
 
 
 class LeaseWatch:
@@ -44,26 +44,58 @@ class LeaseWatch:
             raise LeaseLostError("This process may not write any more: its lease ended or it is stopping.")
 
 
+#: What came of one row: an outcome, or the error that ended it.
+Answer: TypeAlias = Outcome | BaseException
+
+
 @frozen(kw_only=True)
-class Job:
-    """One write to make, and what to remember when it is made."""
+class Task:
+    """One row to write, and what to remember when it is written."""
 
     item: Item
-    #: Makes the write. Called once, on a writer thread, with `LeaseWatch.check`.
-    send: Callable[[Callable[[], None]], Outcome]
     fingerprint: bytes | None = None
     #: Instead, when the record had to be created, because then every field was written.
     fingerprint_if_created: bytes | None = None
     forget: bool = False
+    #: The person it belongs to, for a target that may not know them.
+    person: str = field(default="", repr=False)
+
+
+@frozen(kw_only=True)
+class Job:
+    """One call of a writer: for one row, or for several that the target takes together."""
+
+    tasks: Sequence[Task]
+    #: Makes the writes. Called once, on a writer thread, with `LeaseWatch.check`; one answer for each task, in their
+    #: order. What it raises is the answer of all of them.
+    send: Callable[[Callable[[], None]], Sequence[Answer]]
+
+    @classmethod
+    def single(
+        cls,
+        *,
+        item: Item,
+        send: Callable[[Callable[[], None]], Outcome],
+        fingerprint: bytes | None = None,
+        fingerprint_if_created: bytes | None = None,
+        forget: bool = False,
+    ) -> Job:
+        """A job for one row."""
+        task = Task(item=item, fingerprint=fingerprint, fingerprint_if_created=fingerprint_if_created, forget=forget)
+        return cls(tasks=(task,), send=lambda still_ours: (send(still_ours),))
+
+    @property
+    def items(self) -> Sequence[Item]:
+        """The rows it is for."""
+        return [task.item for task in self.tasks]
 
 
 @frozen(kw_only=True)
 class JobDone:
-    """What came of a job: an outcome, or the error that ended it."""
+    """What came of a job, row by row."""
 
     job: Job
-    outcome: Outcome | None
-    error: BaseException | None
+    answers: Sequence[Answer]
 
 
 @frozen(kw_only=True)
@@ -117,7 +149,7 @@ class WriterPool:
         while (job := self._jobs.get()) is not None:
             try:
                 self._watch.check()
-                done = JobDone(job=job, outcome=job.send(self._watch.check), error=None)
+                done = JobDone(job=job, answers=job.send(self._watch.check))
             except BaseException as error:  # noqa: BLE001 - a thread that ended would be waited for without end
-                done = JobDone(job=job, outcome=None, error=error)
+                done = JobDone(job=job, answers=[error] * len(job.tasks))
             self._events.put(done)

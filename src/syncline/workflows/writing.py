@@ -195,7 +195,7 @@ class Writing:
                     raise ConflictError(f"The schema of {resource.name} changed: {item.key} is decided anew.") from None
                 raise
 
-        return Job(
+        return Job.single(
             item=item,
             send=send,
             fingerprint=decision.fingerprint or None,
