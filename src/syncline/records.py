@@ -18,6 +18,7 @@ __all__ = [
     "Change",
     "Event",
     "EventKind",
+    "NewRow",
     "Outcome",
     "OutcomeKind",
     "Page",
@@ -228,6 +229,17 @@ class Event:
     mirror_page_url: str = field(default="", repr=False, validator=_words)
     #: Of a click.
     tracking_url: str = field(default="", repr=False, validator=_words)
+
+
+@frozen(kw_only=True)
+class NewRow:
+    """A row to create under an id of our own."""
+
+    id: str
+    #: Columns that are no lookups.
+    values: Values = field(repr=_only_field_names)
+    #: Lookup columns and the records they point to.
+    links: Mapping[str, RecordKey] = field(factory=dict, repr=lambda links: f"<{len(links)} links>")
 
 
 class OutcomeKind(StrEnum):

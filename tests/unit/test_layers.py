@@ -53,6 +53,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
         "sweeps",
         "instrumentation",
         "connectors.base",
+        "connectors.creation",
         "connectors.file_source",
         "views",
         "suggestions",

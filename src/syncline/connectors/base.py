@@ -7,15 +7,15 @@ methods marked final hold the rules that must not differ between connectors. No 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime
 from enum import StrEnum
 from typing import Protocol, final
 
 from attrs import frozen
 
-from syncline.errors import ConflictError, ProtocolError
-from syncline.records import Change, Outcome, OutcomeKind, Page, ReadRequest, TargetRecord, Value, Values, Write
+from syncline.errors import ConflictError, DefinitionError, ProtocolError, SynclineError
+from syncline.records import Change, NewRow, Outcome, OutcomeKind, Page, ReadRequest, TargetRecord, Value, Values, Write
 from syncline.schemas import FieldSchema, TableSchema
 
 __all__ = ["CampaignCapabilities", "CampaignConnector", "DynamicsConnector", "Gate", "KeyCheck", "KeyProblem"]
@@ -105,6 +105,39 @@ class DynamicsConnector(Connector):
         Asked after every page that brought changes, so it should cost little. Only equality means anything.
         """
         return None
+
+    @property
+    def most_new_rows(self) -> int:
+        """How many rows one call of `create` should have."""
+        return 1_000
+
+    def create(
+        self, table: str, rows: Sequence[NewRow], *, still_ours: Callable[[], None]
+    ) -> Sequence[Outcome | SynclineError]:
+        """Create rows under their own ids and nothing else; one answer for each, in their order.
+
+        - CREATED; IDENTICAL when a row with that id is there, whatever it says: it is left alone; PARENT_UNKNOWN when a
+          record it points to does not exist, and nothing was written.
+        - RecordRefusedError when the service will never take this row; ConflictError when it may take it later;
+          AmbiguousWriteError, UnavailableError, ThrottledError for rows whose turn did not come, and for those of
+          which nobody knows. Repeating a call creates nothing twice.
+        - `still_ours` is called right before each request that changes anything and raises LeaseLostError.
+
+        Raises DefinitionError when this connector cannot write, and StopWorkflowErrors.
+        """
+        raise DefinitionError(f"{self.name} cannot create rows", remedy="Implement DynamicsConnector.create.")
+
+    def links(self, table: str) -> Mapping[str, Collection[str]]:
+        """Lookup columns of a table that `create` can set, with the tables each may point to."""
+        return {}
+
+    def creates_in_bulk(self, table: str) -> bool | None:
+        """Whether the table takes many new rows in one message; None when the service does not say."""
+        return None
+
+    def activities(self) -> Mapping[str, str]:
+        """Logical name to label of every table of activities; empty when the service does not say."""
+        return {}
 
     def count(self, table: str) -> int | None:
         """About how many rows the table has; None where the service cannot say. May be a day old."""

@@ -6,11 +6,14 @@ schemas in `metadata`, sign-in in `authentication`.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any
+from uuid import uuid4
 
 from syncline.clock import Clock, SystemClock
 from syncline.connectors.base import DynamicsConnector, Gate
+from syncline.connectors.creation import CreateAnswer, create_rows
 from syncline.connectors.dynamics import metadata, odata
 from syncline.connectors.dynamics.authentication import (
     ClientCertificate,
@@ -20,7 +23,9 @@ from syncline.connectors.dynamics.authentication import (
     given_token,
     principal_of,
 )
+from syncline.connectors.dynamics.batch import read_batch, write_batch
 from syncline.connectors.dynamics.metadata import Lookup, TableHead
+from syncline.connectors.dynamics.new_rows import NewRows, bulk_supported
 from syncline.connectors.dynamics.pages import Progress, read_page, row_of
 from syncline.connectors.dynamics.verdicts import Meaning, Question, judge, verdict_of
 from syncline.connectors.http import (
@@ -33,14 +38,16 @@ from syncline.connectors.http import (
     trusted_url,
 )
 from syncline.errors import (
+    CredentialsError,
     CursorLostError,
     DefinitionError,
     ProtocolError,
     SchemaChangedError,
+    SynclineError,
     UnavailableError,
     UntrustedUrlError,
 )
-from syncline.records import Change, Page, ReadRequest, ReadStage, Values
+from syncline.records import Change, NewRow, Outcome, OutcomeKind, Page, ReadRequest, ReadStage, Values
 from syncline.retries import Retries
 from syncline.schemas import TableSchema
 
@@ -49,6 +56,10 @@ __all__ = ["Dataverse"]
 _API = "api/data/v9.2"
 #: Dataverse's largest page, and its default.
 _LARGEST_PAGE = 5_000
+#: Microsoft's advice for bulk messages, which have no limit of their own.
+_LARGEST_BULK = 1_000
+#: Single requests in one batch.
+_PARTS = 100
 #: Ids in one filter: about five kilobytes of address.
 _IDS = 100
 _METADATA_VERSION = "@Microsoft.Dynamics.CRM.globalmetadataversion"
@@ -62,7 +73,8 @@ class Dataverse(DynamicsConnector):
     `url` is the environment's address, such as `https://contoso.crm.dynamics.com`; it is the only place where data and
     tokens are sent to, besides the credential's own `authority_url`. `credential` is a `ClientSecret`, a
     `ClientCertificate`, or any object with azure-identity's `get_token`. `page_size` is 1 to 5,000 rows; a read under
-    way does not survive its change. `timeout` bounds each request, in seconds. `transport` is an `httpx.BaseTransport`
+    way does not survive its change. `bulk_rows` is how many rows one message creates: fewer where it would
+    take longer than `timeout`. `timeout` bounds each request, in seconds. `transport` is an `httpx.BaseTransport`
     of the host's own, for a proxy. `allow_loopback_http` is for the sandbox.
 
     Thread-safe; nothing is sent before the first call. Raises `DefinitionError` for an unusable address.
@@ -76,6 +88,7 @@ class Dataverse(DynamicsConnector):
         page_size: int = 2_000,
         timeout: float = 20.0,
         connections: int = 32,
+        bulk_rows: int = 1_000,
         ca_file: str | None = None,
         allow_loopback_http: bool = False,
         transport: object | None = None,
@@ -83,8 +96,13 @@ class Dataverse(DynamicsConnector):
     ) -> None:
         if not 1 <= page_size <= _LARGEST_PAGE:
             raise DefinitionError("A page of Dataverse has 1 to 5,000 rows.", path="page_size")
+        if not 1 <= bulk_rows <= _LARGEST_BULK:
+            raise DefinitionError("A bulk message has 1 to 1,000 rows.", path="bulk_rows")
         self._clock = clock or SystemClock()
         self._page_size = page_size
+        self._bulk_rows = bulk_rows
+        self._in_bulk: dict[str, bool] = {}
+        self._writable: dict[str, NewRows] = {}
         home = TrustedOrigins.of(url, allow_loopback_http=allow_loopback_http, setting="url").base
         if home.path.strip("/") not in {"", _API}:
             raise DefinitionError("Give the environment's address without a path.", path="url")
@@ -163,6 +181,8 @@ class Dataverse(DynamicsConnector):
         if self._sign_in is not None:
             self._sign_in.close()
         self._heads.clear()
+        self._in_bulk.clear()
+        self._writable.clear()
 
     def check_access(self) -> None:
         """Ask Dataverse who we are: proves token, application user and address at once."""
@@ -304,6 +324,84 @@ class Dataverse(DynamicsConnector):
         if verdict.code == "0x80040237" or (verdict.meaning is Meaning.CHANGED and verdict.status == 412):
             return False
         raise judge(verdict, question, principal=self._gate.principal)
+
+    @property
+    def most_new_rows(self) -> int:
+        return self._bulk_rows
+
+    def create(self, table: str, rows: Sequence[NewRow], *, still_ours: Callable[[], None]) -> Sequence[CreateAnswer]:
+        """In one `CreateMultiple` where the table takes it, else in batches of 100 single creates. Never an upsert."""
+        made = self._new_rows(table, {key.table for row in rows for key in row.links.values()})
+        if self.creates_in_bulk(table):
+            together = partial(self._create_together, made)
+            return create_rows(table, rows, together=together, existing=self._existing, still_ours=still_ours)
+        answers: list[CreateAnswer] = []
+        try:
+            for start in range(0, len(rows), _PARTS):
+                some = rows[start : start + _PARTS]
+                still_ours()
+                answers += self._create_apart(made, some)
+        except SynclineError as error:
+            answers += [error] * (len(rows) - len(answers))
+        return answers
+
+    def links(self, table: str) -> Mapping[str, Collection[str]]:
+        found: dict[str, set[str]] = {}
+        for lookup in self.lookups(table):
+            found.setdefault(lookup.column, set()).add(lookup.target)
+        return found
+
+    def activities(self) -> Mapping[str, str]:
+        return metadata.read_activities(self._metadata)
+
+    def creates_in_bulk(self, table: str) -> bool:
+        """Asked once for each table. False, too, when the application user may not know."""
+        known = self._in_bulk.get(table)
+        if known is None:
+            try:
+                content = self._get(bulk_supported(table), Question(table="sdkmessagefilter"))
+            except (CredentialsError, SchemaChangedError):
+                content = None
+            known = self._in_bulk[table] = bool(content.get("value")) if isinstance(content, dict) else False
+        return known
+
+    def _new_rows(self, table: str, targets: Collection[str]) -> NewRows:
+        made = self._writable.get(table)
+        if made is None or not made.sets.keys() >= set(targets):
+            sets = {target: self._head(target).entity_set for target in targets}
+            made = self._writable[table] = NewRows.of(self._head(table), self.lookups(table), sets)
+        return made
+
+    def _create_together(self, made: NewRows, rows: Sequence[NewRow]) -> None:
+        question = Question(table=made.head.table, columns=tuple(rows[0].values), write=True)
+        address = f"{made.head.entity_set}/Microsoft.Dynamics.CRM.CreateMultiple"
+        response = self._http.request("POST", address, json=made.bulk(rows), write=True)
+        self._note(response)
+        if response.status not in (200, 204):
+            raise self._judged(response, question)
+
+    def _create_apart(self, made: NewRows, rows: Sequence[NewRow]) -> list[CreateAnswer]:
+        sound = [row for row in rows if all(odata.guid(key.id) for key in row.links.values())]
+        boundary = f"batch_{uuid4()}"
+        headers = {
+            "Content-Type": f'multipart/mixed; boundary="{boundary}"',
+            "Prefer": "odata.continue-on-error",
+        }
+        body = write_batch([made.part(row, f"/{_API}") for row in sound], boundary)
+        answers: dict[str, CreateAnswer] = {}
+        if sound:
+            response = self._http.request("POST", "$batch", headers=headers, content=body, write=True)
+            self._note(response)
+            if response.status != 200:
+                raise self._judged(response, Question(table=made.head.table, write=True))
+            parts = read_batch(response, len(sound))
+            judged = made.judged(sound, parts, self._existing, self._gate.principal)
+            answers = {row.id: answer for row, answer in zip(sound, judged, strict=True)}
+        unknown = Outcome(kind=OutcomeKind.PARENT_UNKNOWN, calls=0)
+        return [answers.get(row.id, unknown) for row in rows]
+
+    def _existing(self, table: str, ids: Sequence[str]) -> Collection[str]:
+        return self.fetch(table, (), ids).keys()
 
     def update_row(self, table: str, record: str, values: Values, *, etag: str | None = None) -> None:
         """Change these columns of an existing row, only while its version is `etag` where one is given.

@@ -21,6 +21,7 @@ __all__ = [
     "alternate_keys",
     "head_address",
     "lookups",
+    "read_activities",
     "read_head",
     "read_schema",
     "read_tables",
@@ -122,6 +123,16 @@ def read_tables(fetch: Fetch) -> dict[str, str]:
             name = _text(entity, "LogicalName")
             tables[name] = _label(entity.get("DisplayName"), 0) or name
     return dict(sorted(tables.items()))
+
+
+def read_activities(fetch: Fetch) -> dict[str, str]:
+    """Logical name to label of every table of activities."""
+    columns = "LogicalName,DisplayName,IsActivity,IsIntersect"
+    return {
+        _text(entity, "LogicalName"): _label(entity.get("DisplayName"), 0) or _text(entity, "LogicalName")
+        for entity in _objects(_object(fetch(f"EntityDefinitions?$select={columns}")).get("value"))
+        if entity.get("IsActivity") is True
+    }
 
 
 def read_schema(fetch: Fetch, table: str, language: int) -> TableSchema | None:
