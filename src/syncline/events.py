@@ -33,7 +33,7 @@ from syncline.errors import ConversionError
 from syncline.log_exports import DeliveryLog, TrackingLog
 from syncline.records import Event, EventKind
 
-__all__ = ["LogKind", "RawEvent", "event_id", "event_of", "missing_columns", "subject_of"]
+__all__ = ["LogKind", "RawEvent", "event_id", "event_of", "is_contact_id", "missing_columns", "subject_of"]
 
 #: Made once for this purpose. It must never change: every event's id rests on it.
 _NAMESPACE = UUID("5c2f6f0e-6d0b-5a57-9c55-1d1f6d2f5c11")
@@ -151,6 +151,11 @@ def event_id(event: Event, instance: str) -> str:
         moment = event.occurred_on.astimezone(UTC).isoformat(timespec="milliseconds")
         said = [instance, event.kind.value, event.contact, event.delivery, event.campaign, moment, event.tracking_url]
     return str(uuid5(_NAMESPACE, json.dumps(said)))
+
+
+def is_contact_id(contact: str) -> bool:
+    """Whether Dynamics can have a contact of this id: profiles that others made carry what they like."""
+    return _GUID.fullmatch(contact) is not None
 
 
 def subject_of(event: Event) -> str:

@@ -28,6 +28,7 @@ __all__ = [
     "DeadLettered",
     "DeletesHeld",
     "Edited",
+    "FileRead",
     "Hook",
     "Instrumentation",
     "LeaseLost",
@@ -99,6 +100,31 @@ class CycleFinished(Notice):
         return (
             f"cycle finished after {self.seconds:.1f} s: {self.read} read, {self.written} written, "
             f"{self.dead} set aside, {self.backlog} still queued"
+        )
+
+
+@frozen(kw_only=True)
+class FileRead(Notice):
+    """Rows of an exported file and the mark behind them are stored."""
+
+    event: ClassVar[str] = "file.read"
+    level: ClassVar[int] = logging.DEBUG
+    file: str
+    rows: int
+    queued: int
+    #: Rows that are no events, or events that are known.
+    skipped: int
+    #: Rows that could not be understood; they are dead letters now.
+    refused: int
+    #: The file was read to its end.
+    done: bool
+    seconds: float
+
+    def summary(self) -> str:
+        end = ", to its end" if self.done else ""
+        return (
+            f"{self.rows} rows of {self.file} read{end}: {self.queued} queued, {self.skipped} skipped, "
+            f"{self.refused} refused in {self.seconds:.2f} s"
         )
 
 

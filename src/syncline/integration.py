@@ -10,7 +10,8 @@ from collections.abc import Collection, Iterable
 
 from syncline.clock import Clock
 from syncline.connectors.base import CampaignConnector, DynamicsConnector
-from syncline.definitions import IngressDefinition
+from syncline.connectors.file_source import FileSource
+from syncline.definitions import EgressDefinition, IngressDefinition
 from syncline.erasure import Erased
 from syncline.errors import DefinitionError
 from syncline.instrumentation import Hook, Instrumentation
@@ -19,6 +20,7 @@ from syncline.store import Storage
 from syncline.suggestions import suggest
 from syncline.upkeep import Purged
 from syncline.views import MappingSuggestion, WorkflowList
+from syncline.workflows.egress import EgressWorkflow
 from syncline.workflows.ingress import IngressWorkflow
 from syncline.workflows.settings import EngineSettings
 
@@ -38,18 +40,24 @@ class Integration:
         campaign: CampaignConnector,
         storage: Storage,
         ingress: IngressDefinition | None = None,
+        egress: EgressDefinition | None = None,
+        events: FileSource | Collection[FileSource] = (),
         name: str = "default",
         clock: Clock | None = None,
         settings: EngineSettings | None = None,
         hooks: Iterable[Hook] = (),
     ) -> None:
-        """`ingress` is the definition of the first start; afterwards the storage's counts, until it is edited."""
+        """`ingress` and `egress` are the definitions of the first start; afterwards the storage's count, until edited.
+
+        `events` are folders of exported logs that egress reads; without any it takes what is pushed.
+        """
         if not name or "/" in name or not name.isprintable():
             raise DefinitionError("must be printable, not empty, and without a slash", path="name")
         self.name = name
         self.dynamics = dynamics
         self.campaign = campaign
         self.storage = storage
+        tell = Instrumentation(hooks)
         self.ingress = IngressWorkflow(
             dynamics=dynamics,
             campaign=campaign,
@@ -58,13 +66,24 @@ class Integration:
             integration=name,
             clock=clock,
             settings=settings,
-            tell=Instrumentation(hooks),
+            tell=tell,
         )
+        self.egress = EgressWorkflow(
+            dynamics=dynamics,
+            storage=storage,
+            events=events,
+            definition=egress,
+            integration=name,
+            clock=clock,
+            settings=settings,
+            tell=tell,
+        )
+        self._events = (events,) if isinstance(events, FileSource) else tuple(events)
 
     @property
     def workflows(self) -> WorkflowList:
         """Name, Backlog, Status and Actions of each workflow, as of now. Prints as a table."""
-        return WorkflowList([self.ingress.view])
+        return WorkflowList([self.ingress.view, self.egress.view])
 
     def suggest_mapping(self, table: str, resource: str, *, key: str = "externalId") -> MappingSuggestion:
         """Which fields of a Dynamics table may fill which of a Campaign resource, from both sides' metadata.
@@ -102,6 +121,8 @@ class Integration:
         """Let go of connections and files. Using the integration afterwards opens them again."""
         self.dynamics.close()
         self.campaign.close()
+        for source in self._events:
+            source.close()
         self.storage.close()
 
     def __enter__(self) -> Integration:

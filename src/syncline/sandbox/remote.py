@@ -147,7 +147,7 @@ class DynamicsControl(SystemControl):
         return found
 
     def add_table(self, name: str, columns: list[dict[str, Any]], **more: Any) -> None:
-        """Add a custom table; each column is `{name, type, ...}`; `activity`, `entity_set` and others as options."""
+        """Add a custom table; each column is `{name, type, ...}`; `activity`, `bulk` and others as options."""
         self.call("add_table", name=name, columns=columns, **more)
 
     def drop_table(self, table: str) -> None:

@@ -71,6 +71,8 @@ class BacklogView(Shown):
     throttled_until: datetime | None = field(default=None, validator=time_zone_aware)
     #: Consent changes, opt-outs above all. They are written before everything else.
     consent: int = field(default=0, validator=_not_negative)
+    #: Events of people whom Dynamics does not know yet. They are not part of `size`.
+    set_aside: int = field(default=0, validator=_not_negative)
     #: Dead letters that are still open. They are not part of `size`.
     dead: int = field(default=0, validator=_not_negative)
 
@@ -106,6 +108,7 @@ class BacklogView(Shown):
             "throttled_until": _iso(self.throttled_until),
             "consent": self.consent,
             "dead": self.dead,
+            "set_aside": self.set_aside,
         }
 
     def __int__(self) -> int:
@@ -131,6 +134,7 @@ class BacklogView(Shown):
             "Held deletions": _held(self.held),
             "Throttled": f"{count(self.throttled)}{until}",
             **({"Consent changes": count(self.consent)} if self.consent else {}),
+            "Set aside": count(self.set_aside),
             "Dead letters": count(self.dead),
         }
         return Table(

@@ -23,7 +23,9 @@ _SHOWN = 100
 class DeadLetters:
     """The open dead letters of one workflow, oldest first. Nothing is ever dropped from here by itself."""
 
-    def __init__(self, storage: Storage, workflow: str) -> None:
+    def __init__(self, storage: Storage, workflow: str, *, as_read: bool = False) -> None:
+        """`as_read` is for a source that cannot be asked by key: a retry takes what the letter holds."""
+        self._as_read = as_read
         self._storage = storage
         self._workflow = workflow
 
@@ -53,7 +55,9 @@ class DeadLetters:
 
         Each is read from the source anew, so that a correction there, or in the definition, is what gets written.
         """
-        return self._storage.retry_dead_letters(self._workflow, self._ids(letters), self._action("retry", by))
+        return self._storage.retry_dead_letters(
+            self._workflow, self._ids(letters), self._action("retry", by), as_read=self._as_read
+        )
 
     def discard(self, letters: Iterable[DeadLetter], *, by: str = "") -> int:
         """Close these for good; how many that were. A later change of such a record is synchronised all the same."""

@@ -50,6 +50,7 @@ def view_of(
         throttled_until=throttled_until,
         consent=consent,
         dead=counts.dead_letters,
+        set_aside=counts.set_aside,
     )
 
 

@@ -69,6 +69,12 @@ class EngineSettings:
     schema_interval: timedelta = field(default=timedelta(minutes=10), validator=_positive)
     #: Campaign is compared with the source irrespective of the ledger, everything once in so long; zero never does.
     sweep_period: timedelta = field(default=timedelta(days=7), validator=_not_negative)
+    #: Rows of an exported file that are read and stored at a time.
+    file_page: int = field(default=5_000, validator=_positive)
+    #: How long people whom Dynamics does not know are left alone before they are looked up again.
+    unknown_poll: timedelta = field(default=timedelta(minutes=10), validator=_positive)
+    #: Events of each kind that are remembered as written, so that a repeated export need not be sent to find that out.
+    remembered_events: int = field(default=1_000_000, validator=_positive)
     #: Between two looks at whether anything changed, in `run()`.
     idle_wait: timedelta = field(default=timedelta(seconds=5), validator=_positive)
     #: How long is kept what is not needed any more.

@@ -290,8 +290,12 @@ class Control:
         activity: bool = False,
         change_tracking: bool = True,
         display_name: str | None = None,
+        bulk: bool = True,
     ) -> Arguments:
-        """Adds a custom table; `columns` are arguments of `add_column`. Activities get the activity columns."""
+        """Adds a custom table; `columns` are arguments of `add_column`. Activities get the activity columns.
+
+        Without `bulk` it takes no bulk messages.
+        """
         make = activity_table if activity else user_owned_table
         code = 10500 + sum(1 for _ in self._environment.schema)
         prefix = name.split("_", 1)[0]
@@ -307,6 +311,7 @@ class Control:
             custom=True,
             change_tracking=change_tracking,
             display_name=display_name or name,
+            bulk=bulk,
             **more,
         )
         self._environment.schema.add(table)

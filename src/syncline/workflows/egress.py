@@ -1,0 +1,471 @@
+"""Campaign to Microsoft Dynamics 365.
+
+What lives here: the egress workflow and what it does within a cycle: which file is read next, what the rules make of
+its rows, and which rows go to Dynamics together. The rules themselves are in `syncline.events`.
+
+Every event has an id of its own, made of what never changes about it, and rows in Dynamics are only ever created under
+that id. So an event may be exported, pushed, read and sent as often as it likes: it appears once.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from fnmatch import fnmatchcase
+from functools import partial
+from typing import ClassVar, cast
+
+from attrs import evolve, frozen
+
+from syncline.backlog import DeadReason, Entry, Grant, Item, Lane, Settlement, Settling
+from syncline.clock import Clock
+from syncline.connectors.base import DynamicsConnector, Gate
+from syncline.connectors.file_source import FileSource
+from syncline.definition_json import definition_from_json
+from syncline.definitions import ActivityTable, DeliveryLog, EgressDefinition, TrackingLog
+from syncline.errors import ConversionError, SchemaChangedError
+from syncline.events import LogKind, RawEvent, event_id, event_of, is_contact_id, missing_columns, subject_of
+from syncline.exported_files import FilePage, FileRow, FoundFile
+from syncline.instrumentation import FileRead, Instrumentation
+from syncline.records import Event, EventKind, NewRow, Outcome, OutcomeKind, RecordKey, Value
+from syncline.schemas import TableSchema
+from syncline.store import ActionEntry, FileCommit, Refusal, Storage
+from syncline.workflows.base import Workflow
+from syncline.workflows.checks import CheckReport
+from syncline.workflows.concurrency import ConcurrencyLimit
+from syncline.workflows.dead_letters import DeadLetters
+from syncline.workflows.egress_checks import preflight
+from syncline.workflows.settings import EngineSettings
+from syncline.workflows.snapshot import Snapshot
+from syncline.workflows.verdicts import dead, skipped
+from syncline.workflows.work import Plan, Reading, Work
+from syncline.workflows.writers import Answer, Job, Task
+
+__all__ = ["Accepted", "EgressWorkflow", "log_of"]
+
+#: To the ledger: Dynamics has it. What it says there does not matter, since it is never changed.
+_THERE = b"\x01"
+#: Table of what is set aside because it is no event at all; events stand under their kind.
+_UNREADABLE = "unreadable"
+#: Bulk messages at once: each is much work for the service, and more soon stand in each other's way.
+_MOST_AT_ONCE, _AT_ONCE_FIRST = 16, 2
+#: People looked up in one go.
+_PEOPLE = 500
+#: Entries that the ledger forgets in one transaction, and what is done in one for what waited too long.
+_FORGOTTEN = 10_000
+
+
+@frozen(kw_only=True)
+class Accepted:
+    """What became of pushed events. All of them are durable."""
+
+    #: Events that are in the backlog now and were not before.
+    queued: int
+    #: Events that were in the backlog already, or that are known to be in Dynamics.
+    known: int
+
+
+class EgressWorkflow(Workflow[EgressDefinition]):
+    """Email events travel from Campaign to the timelines of contacts.
+
+    They come from exported logs in `events`, any number of sources, and from whoever calls `accept`.
+    """
+
+    title: ClassVar[str] = "Campaign to Microsoft Dynamics 365"
+    kind: ClassVar[str] = "egress"
+
+    def __init__(
+        self,
+        *,
+        dynamics: DynamicsConnector,
+        storage: Storage,
+        events: FileSource | Iterable[FileSource] = (),
+        definition: EgressDefinition | None = None,
+        integration: str = "default",
+        clock: Clock | None = None,
+        settings: EngineSettings | None = None,
+        tell: Instrumentation | None = None,
+    ) -> None:
+        super().__init__(
+            storage,
+            definition or EgressDefinition(),
+            integration=integration,
+            clock=clock,
+            settings=settings,
+            tell=tell,
+        )
+        self._dynamics = dynamics
+        self._sources = (events,) if isinstance(events, FileSource) else tuple(events)
+        self._limit = ConcurrencyLimit(min(self._settings.writers, _MOST_AT_ONCE), start=_AT_ONCE_FIRST)
+
+    @property
+    def dead_letters(self) -> DeadLetters:
+        """Rows that cannot be understood and events that Dynamics refused. A retry takes them as they were read."""
+        self._row()
+        return DeadLetters(self._storage, self.id, as_read=True)
+
+    def accept(self, events: Iterable[Event]) -> Accepted:
+        """Take events that are pushed, from a webhook or a stream; they are durable when this returns.
+
+        Possible in every status: what is accepted while nothing runs is written after the next start. All of them are
+        queued or none. The same event may be pushed, and exported, any number of times. A kind that is switched off is
+        not written. Raises what the storage raises: then push again.
+        """
+        row = self._row()
+        definition = self._parse(row.definition)
+        every = evolve(definition, kinds=frozenset(EventKind))
+        entries: dict[RecordKey, Entry] = {}
+        given = 0
+        for event in events:
+            given += 1
+            raw = RawEvent.of(event)
+            key = _key(event_of(raw, every) or event, definition)
+            entries[key] = Entry(key=key, seq=0, payload=raw.to_payload())
+        known = _known(self._storage, self.id, entries)
+        report = self._storage.accept(self.id, [entry for key, entry in entries.items() if key not in known])
+        return Accepted(queued=report.queued, known=given - report.queued)
+
+    def replay(self, *, by: str = "") -> int:
+        """Read every exported file that still lies there once more, from the next cycle on; how many were read before.
+
+        For when a definition makes events of rows that were none. What is in Dynamics already is not written again.
+        """
+        self._row()
+        action = ActionEntry(at=self._storage.now(), action="replay", by=by, detail="all exported files")
+        return self._storage.forget_files(self.id, action)
+
+    def _preflight(
+        self, definition: EgressDefinition, previous: Snapshot | None
+    ) -> tuple[CheckReport, Snapshot | None]:
+        return preflight(definition, self._dynamics, self._sources, previous)
+
+    def _work(self, snapshot: Snapshot) -> Work:
+        return _EgressWork(
+            workflow=self.id,
+            snapshot=snapshot,
+            dynamics=self._dynamics,
+            sources=self._sources,
+            storage=self._storage,
+            clock=self._clock,
+            settings=self._settings,
+            tell=self._tell,
+        )
+
+    def _gates(self) -> Sequence[Gate]:
+        return self._dynamics.gates
+
+
+@frozen(kw_only=True)
+class _Read:
+    """A page of one file of one source."""
+
+    source: FileSource
+    log: LogKind
+    page: FilePage
+
+
+class _EgressWork(Work):
+    """One generation at work."""
+
+    def __init__(
+        self,
+        *,
+        workflow: str,
+        snapshot: Snapshot,
+        dynamics: DynamicsConnector,
+        sources: Sequence[FileSource],
+        storage: Storage,
+        clock: Clock,
+        settings: EngineSettings,
+        tell: Instrumentation,
+    ) -> None:
+        self._workflow = workflow
+        self._definition = cast(EgressDefinition, definition_from_json(snapshot.definition))
+        self._schemas = snapshot.targets
+        self._dynamics = dynamics
+        self._sources = sources
+        self._storage = storage
+        self._clock = clock
+        self._settings = settings
+        self._tell = tell
+        self._marks = dict(storage.file_marks(workflow)) if sources else {}
+        #: Files that were found and not read to their end. Only the reader's thread touches it.
+        self._pending: deque[tuple[FileSource, FoundFile]] = deque()
+        self._files_due = self._people_due = clock.monotonic()
+        #: People whom Dynamics did not know a moment ago: their events need not be sent to find that out again.
+        self._strangers: set[str] = set()
+
+    @property
+    def gates(self) -> Sequence[Gate]:
+        return self._dynamics.gates
+
+    @property
+    def batch(self) -> int:
+        return self._dynamics.most_new_rows
+
+    def begin(self, grant: Grant) -> None:
+        for kind in EventKind:
+            while self._forget(grant, kind.value) == _FORGOTTEN:
+                pass
+        days = self._definition.keep_unknown_days
+        if days is not None:
+            before = self._storage.now() - timedelta(days=days)
+            while self._storage.drop_set_aside(grant, before, _FORGOTTEN) == _FORGOTTEN:
+                pass
+
+    def _forget(self, grant: Grant, table: str) -> int:
+        """The ledger spares repeated exports the way to Dynamics; it need not know every event there ever was."""
+        keep = self._settings.remembered_events
+        if self._storage.ledger_size(self._workflow, table) <= keep + keep // 10:
+            return 0
+        return self._storage.forget_oldest(grant, table, keep, _FORGOTTEN)
+
+    # -- reading -------------------------------------------------------------------------------------------------------
+
+    def next_reading(self, grant: Grant, queued: int) -> Reading | None:
+        now = self._clock.monotonic()
+        if now >= self._people_due and (people := self._people()):
+            return Reading(
+                fetch=partial(self._look_up, people),
+                keep=partial(self._keep_people, grant, people),
+                failed=_raise,
+                about="contact",
+            )
+        if not self._sources or now < self._files_due or queued >= self._settings.high_water:
+            return None
+        return Reading(
+            fetch=self._next_page, keep=partial(self._keep_page, grant, now), failed=_raise, about="exported files"
+        )
+
+    def _people(self) -> Sequence[str]:
+        """Whom it is time to look for again."""
+        before = self._storage.now() - self._settings.unknown_poll
+        people = self._storage.strangers(self._workflow, before, _PEOPLE)
+        if not people:
+            self._people_due = self._clock.monotonic() + self._settings.poll_interval.total_seconds()
+        return people
+
+    def _look_up(self, people: Sequence[str]) -> Collection[str]:
+        return self._dynamics.fetch("contact", (), people).keys()
+
+    def _keep_people(self, grant: Grant, people: Sequence[str], answer: object) -> int:
+        known = cast(Collection[str], answer)
+        self._strangers.difference_update(people)
+        return self._storage.looked_up(grant, people, set(known))
+
+    def _next_page(self) -> _Read | None:
+        if not self._pending:
+            self._pending.extend((source, file) for source in self._sources for file in source.files())
+        while self._pending:
+            source, file = self._pending[0]
+            log = log_of(file.name, self._definition)
+            mark = self._marks.get(_mark_name(source, file.name))
+            if log is None or (mark is not None and mark.done and evolve(mark, name=file.name).is_of(file)):
+                self._pending.popleft()
+                continue
+            try:
+                before = None if mark is None else evolve(mark, name=file.name)
+                page = source.read(file, before, self._definition.file_format, self._settings.file_page)
+                self._check_header(page, log)
+            except BaseException:
+                self._pending.popleft()  # the others do not wait for it; it is found again
+                raise
+            if page.mark.done:
+                self._pending.popleft()
+            return _Read(source=source, log=log, page=page)
+        return None
+
+    def _check_header(self, page: FilePage, log: LogKind) -> None:
+        header = page.mark.header
+        missing = missing_columns(header, _log(self._definition, log), self._definition.kinds) if header else []
+        if missing:
+            raise SchemaChangedError(
+                f"The file {page.mark.name} has no column {', '.join(missing)}.",
+                table=page.mark.name,
+                field=missing[0],
+                remedy="Nothing of it was read. Export the column, or name it in the definition, and start again.",
+            )
+
+    def _keep_page(self, grant: Grant, asked_at: float, answer: object) -> int:
+        read = cast("_Read | None", answer)
+        if read is None:
+            self._files_due = self._clock.monotonic() + self._settings.poll_interval.total_seconds()
+            return 0
+        rows, stands = read.page.rows, read.page.mark
+        seq = self._storage.next_read(grant)
+        entries, refusals, nothing = self._decide(read, seq)
+        known = _known(self._storage, self._workflow, [entry.key for entry in entries])
+        new = [entry for entry in entries if entry.key not in known]
+        mark = evolve(stands, name=_mark_name(read.source, stands.name))
+        skipped_rows = nothing + len(entries) - len(new)
+        commit = FileCommit(mark=mark, entries=new, refusals=refusals, skipped=skipped_rows)
+        report = self._storage.commit_file(grant, commit)
+        self._marks[mark.name] = mark
+        for kind in {entry.key.table for entry in new}:
+            self._forget(grant, kind)
+        self._tell(
+            FileRead(
+                workflow=self._workflow,
+                file=stands.name,
+                rows=len(rows),
+                queued=report.queued,
+                skipped=skipped_rows,
+                refused=len(refusals),
+                done=stands.done,
+                seconds=self._clock.monotonic() - asked_at,
+            )
+        )
+        return len(rows)
+
+    def _decide(self, read: _Read, seq: int) -> tuple[list[Entry], list[Refusal], int]:
+        """What is queued, what is set aside, and how many rows are no events."""
+        entries: list[Entry] = []
+        refusals: list[Refusal] = []
+        nothing = 0
+        for row in read.page.rows:
+            raw = _raw(row, read.log, read.page.mark.name)
+            try:
+                event = event_of(raw, self._definition)
+            except ConversionError as error:
+                key = RecordKey(table=_UNREADABLE, id=raw.id)
+                entry = Entry(key=key, seq=seq, payload=raw.to_payload())
+                refused = Refusal(entry=entry, reason=DeadReason.CONVERSION, field=error.field, message=str(error))
+                refusals.append(refused)
+                continue
+            if event is None:
+                nothing += 1
+                continue
+            key = _key(event, self._definition)
+            entries.append(Entry(key=key, seq=seq, payload=raw.to_payload(), lane=Lane.LIVE))
+        return entries, refusals, nothing
+
+    # -- writing -------------------------------------------------------------------------------------------------------
+
+    def plan(self, items: Sequence[Item]) -> Plan:
+        settlements: list[Settlement] = []
+        rows: dict[EventKind, list[tuple[Task, NewRow]]] = {}
+        for item in items:
+            made = self._row_of(item)
+            if isinstance(made, Settlement):
+                settlements.append(made)
+            else:
+                kind, task, row = made
+                rows.setdefault(kind, []).append((task, row))
+        return Plan(settlements=settlements, jobs=list(self._jobs(rows)))
+
+    def refreshed(self, items: Sequence[Item], answer: object) -> Plan:
+        """Never asked for: an event cannot be read again by key."""
+        return Plan(settlements=[skipped(item) for item in items])
+
+    def _row_of(self, item: Item) -> Settlement | tuple[EventKind, Task, NewRow]:
+        if item.crashes >= self._settings.crash_limit:
+            return dead(item, DeadReason.CRASHED, f"The process died {item.crashes} times while this was being sent.")
+        if item.payload is None:
+            return dead(item, DeadReason.CONVERSION, "What was read is damaged. Replay the exported files.")
+        try:
+            event = event_of(RawEvent.from_payload(item.payload), self._definition)
+            if event is None:
+                return skipped(item)
+            row = self._new_row(event)
+        except ConversionError as error:
+            return dead(item, DeadReason.CONVERSION, str(error), error.field)
+        if event.contact in self._strangers or not is_contact_id(event.contact):
+            return Settlement(item=item, settling=Settling.SET_ASIDE, person=event.contact)
+        task = Task(item=item, fingerprint=_THERE, fingerprint_if_created=_THERE, person=event.contact)
+        return event.kind, task, row
+
+    def _new_row(self, event: Event) -> NewRow:
+        table = self._definition.activities[event.kind]
+        schema = self._schemas[table.table]
+        values = {column: value for column, value in _values(event, table) if value}
+        for column, value in values.items():
+            _check_length(schema, column, value)
+        return NewRow(
+            id=event_id(event, self._definition.instance),
+            values=cast("Mapping[str, Value]", values),
+            links={table.regarding: RecordKey(table="contact", id=event.contact)},
+        )
+
+    def _jobs(self, rows: Mapping[EventKind, list[tuple[Task, NewRow]]]) -> Iterator[Job]:
+        for kind, made in rows.items():
+            table = self._definition.activities[kind].table
+            for start in range(0, len(made), self.batch):
+                some = made[start : start + self.batch]
+                tasks = [task for task, _ in some]
+                yield Job(tasks=tasks, send=partial(self._send, table, tasks, [row for _, row in some]))
+
+    def _send(
+        self, table: str, tasks: Sequence[Task], rows: Sequence[NewRow], still_ours: Callable[[], None]
+    ) -> Sequence[Answer]:
+        answers = self._dynamics.create(table, rows, still_ours=still_ours)
+        for task, answer in zip(tasks, answers, strict=True):
+            if isinstance(answer, Outcome) and answer.kind is OutcomeKind.PARENT_UNKNOWN:
+                self._strangers.add(task.person)
+        return answers
+
+
+def log_of(file: str, definition: EgressDefinition) -> LogKind | None:
+    """Which log a file is an export of, by its name."""
+    if fnmatchcase(file, definition.delivery_log.files):
+        return LogKind.DELIVERY
+    return LogKind.TRACKING if fnmatchcase(file, definition.tracking_log.files) else None
+
+
+def _log(definition: EgressDefinition, log: LogKind) -> DeliveryLog | TrackingLog:
+    return definition.delivery_log if log is LogKind.DELIVERY else definition.tracking_log
+
+
+def _mark_name(source: FileSource, file: str) -> str:
+    """Files of one name in two sources are two files."""
+    return f"{source.name}: {file}"
+
+
+def _raw(row: FileRow, log: LogKind, file: str) -> RawEvent:
+    return RawEvent(log=log, values=row.values, file=file, line=row.line, problem=row.problem, text=row.text)
+
+
+def _key(event: Event, definition: EgressDefinition) -> RecordKey:
+    return RecordKey(table=event.kind.value, id=event_id(event, definition.instance))
+
+
+def _known(storage: Storage, workflow: str, keys: Iterable[RecordKey]) -> set[RecordKey]:
+    """Those of these events that Dynamics is known to have."""
+    wanted: dict[str, list[str]] = {}
+    for key in keys:
+        wanted.setdefault(key.table, []).append(key.id)
+    return {
+        RecordKey(table=table, id=found)
+        for table, ids in wanted.items()
+        for found in storage.ledger(workflow, table, ids)
+    }
+
+
+def _values(event: Event, table: ActivityTable) -> Iterator[tuple[str, str]]:
+    yield table.subject, subject_of(event) or event.kind.value
+    yield table.campaign_name, event.campaign
+    yield table.delivery_name, event.delivery
+    yield table.occurred_on, _moment(event.occurred_on)
+    if table.mirror_page_url is not None:
+        yield table.mirror_page_url, event.mirror_page_url
+    if table.tracking_url is not None:
+        yield table.tracking_url, event.tracking_url
+
+
+def _moment(moment: datetime) -> str:
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ").rjust(20, "0")
+
+
+def _check_length(schema: TableSchema, column: str, value: str) -> None:
+    known = schema.fields.get(column)
+    most = None if known is None else known.max_length
+    if most is not None and len(value) > most:
+        raise ConversionError(
+            f"{schema.name}.{column} takes {most} characters and the event has {len(value)}",
+            field=column,
+            remedy="Make the column longer in Dynamics 365, then retry.",
+        )
+
+
+def _raise(error: BaseException) -> None:
+    raise error
