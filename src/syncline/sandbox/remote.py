@@ -6,10 +6,13 @@ What never lives here: anything that needs the servers' own packages; a host can
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from http.client import HTTPConnection
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
+
+from .log_exports import ExportedLogs, export_logs
 
 __all__ = ["CampaignControl", "DynamicsControl", "SandboxCommandError", "SystemControl"]
 
@@ -239,6 +242,27 @@ class CampaignControl(SystemControl):
     def duplicates(self, resource: str, field: str) -> dict[Any, int]:
         """Values that several records share, with how many share them."""
         return dict(self.call("duplicates", resource=resource, field=field)["duplicates"])
+
+    def export_logs(
+        self,
+        folder: str | Path,
+        *,
+        people: Sequence[str] | None = None,
+        deliveries: int = 1,
+        seed: int = 1,
+        rows_per_file: int = 1_000,
+        compress: bool = False,
+    ) -> ExportedLogs:
+        """Write exports of delivery and tracking logs into a folder, as a Campaign workflow would.
+
+        Everybody with an `externalId` gets each delivery, or the `people` that are given. Some messages bounce, some
+        are opened and clicked; the answer tells of each kind which. The same for the same seed.
+        """
+        loaded = (row["externalId"] for row in self.rows("profile", ["externalId"])) if people is None else people
+        wanted = [person for person in loaded if person]
+        return export_logs(
+            Path(folder), wanted, deliveries=deliveries, seed=seed, rows_per_file=rows_per_file, compress=compress
+        )
 
     def engine_calls(self) -> dict[str, int]:
         """`total` = POST + PATCH + DELETE + GET; and `GET record`, `GET by filter`, `GET list`, `metadata`, `token`."""
