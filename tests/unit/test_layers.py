@@ -71,6 +71,7 @@ IMPORTERS: Mapping[str, tuple[str, ...]] = {
     "cryptography": ("connectors.http", "connectors.dynamics"),
     "httpx": ("connectors.http._httpx",),
     "IPython": ("views.progress",),
+    "paramiko": ("connectors.file_drop.sftp",),
     "opentelemetry": ("opentelemetry",),
     "psycopg": ("storage.postgres_connection",),
     "tenacity": ("retries",),
