@@ -22,8 +22,9 @@ from collections.abc import Collection, Mapping
 from datetime import UTC, datetime
 from enum import StrEnum
 from functools import lru_cache
+from hashlib import sha1
 from typing import Any
-from uuid import UUID, uuid5
+from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from attrs import field, frozen
@@ -37,6 +38,8 @@ __all__ = ["LogKind", "RawEvent", "event_id", "event_of", "is_contact_id", "miss
 
 #: Made once for this purpose. It must never change: every event's id rests on it.
 _NAMESPACE = UUID("5c2f6f0e-6d0b-5a57-9c55-1d1f6d2f5c11")
+_SALT = _NAMESPACE.bytes
+_compact = json.JSONEncoder(separators=(",", ":")).encode
 _GUID = re.compile(r"\{?([0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12})\}?")
 _FALSE = frozenset({"", "0", "false", "no"})
 #: Dataverse knows no earlier moment.
@@ -94,16 +97,16 @@ class RawEvent:
     def id(self) -> str:
         """The same for the same words, wherever they stand: for what is no event and has no other id."""
         said = [self.log.value, sorted(self.values.items()), self.text] if self.values else [self.file, self.line]
-        return str(uuid5(_NAMESPACE, json.dumps(["row", *said])))
+        return _uuid(["row", *said])
 
     def to_payload(self) -> bytes:
         """As the backlog keeps it."""
-        told: dict[str, Any] = {"log": self.log.value, "values": dict(self.values)}
+        told: dict[str, Any] = {"log": self.log.value, "values": self.values}
         if self.file:
             told |= {"file": self.file, "line": self.line}
         if self.problem:
             told |= {"problem": self.problem, "text": self.text}
-        return json.dumps(told, separators=(",", ":")).encode("ascii")
+        return _compact(told).encode("ascii")
 
     @classmethod
     def from_payload(cls, payload: bytes) -> RawEvent:
@@ -150,7 +153,7 @@ def event_id(event: Event, instance: str) -> str:
     else:
         moment = event.occurred_on.astimezone(UTC).isoformat(timespec="milliseconds")
         said = [instance, event.kind.value, event.contact, event.delivery, event.campaign, moment, event.tracking_url]
-    return str(uuid5(_NAMESPACE, json.dumps(said)))
+    return _uuid(said)
 
 
 def is_contact_id(contact: str) -> bool:
@@ -264,6 +267,13 @@ def _pushed(values: Mapping[str, str]) -> Event:
     return Event(
         **{**told, "kind": EventKind(told["kind"]), "occurred_on": datetime.fromisoformat(told["occurred_on"])}
     )
+
+
+def _uuid(said: list[Any]) -> str:
+    """A UUIDv5 (RFC 9562) of a list, as text: `uuid.uuid5` takes four times as long, and every event needs one."""
+    digest = sha1(_SALT + json.dumps(said).encode("ascii"), usedforsecurity=False).digest()
+    found = (digest[:6] + bytes((digest[6] & 0x0F | 0x50, digest[7], digest[8] & 0x3F | 0x80)) + digest[9:16]).hex()
+    return f"{found[:8]}-{found[8:12]}-{found[12:16]}-{found[16:20]}-{found[20:]}"
 
 
 # -- words and moments ----------------------------------------------------------------------------------------------

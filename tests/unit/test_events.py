@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
-from uuid import UUID
+from uuid import RFC_4122, UUID
 
 import pytest
 from hypothesis import given
@@ -240,6 +240,7 @@ def test_ids_tell_events_apart_and_never_change(one: Event, other: Event) -> Non
         assert same == ((one.kind, one.log_id) == (other.kind, other.log_id))
     assert event_id(one, "") != event_id(one, "second")
     assert UUID(event_id(one, "")).version == 5
+    assert UUID(event_id(one, "")).variant == RFC_4122
 
 
 def test_the_id_of_an_event_is_what_it_always_was() -> None:

@@ -367,7 +367,9 @@ class _EgressWork(Work):
             event = event_of(RawEvent.from_payload(item.payload), self._definition)
             if event is None:
                 return skipped(item)
-            row = self._new_row(event)
+            # An event keeps the id it was read under; what was no event then gets one now.
+            known = "" if item.key.table == _UNREADABLE else item.key.id
+            row = self._new_row(event, known or event_id(event, self._definition.instance))
         except ConversionError as error:
             return dead(item, DeadReason.CONVERSION, str(error), error.field)
         if event.contact in self._strangers or not is_contact_id(event.contact):
@@ -375,14 +377,14 @@ class _EgressWork(Work):
         task = Task(item=item, fingerprint=_THERE, fingerprint_if_created=_THERE, person=event.contact)
         return event.kind, task, row
 
-    def _new_row(self, event: Event) -> NewRow:
+    def _new_row(self, event: Event, record: str) -> NewRow:
         table = self._definition.activities[event.kind]
         schema = self._schemas[table.table]
         values = {column: value for column, value in _values(event, table) if value}
         for column, value in values.items():
             _check_length(schema, column, value)
         return NewRow(
-            id=event_id(event, self._definition.instance),
+            id=record,
             values=cast("Mapping[str, Value]", values),
             links={table.regarding: RecordKey(table="contact", id=event.contact)},
         )
