@@ -57,6 +57,8 @@ class Change:
     attempts: int = 0
     crashes: int = 0
     place: int = 0
+    #: It was held and may go.
+    confirmed: bool = False
     #: What it was put as; that it is to be read anew after a failure does not change it.
     operation: Operation = field(
         default=Factory(
@@ -104,8 +106,9 @@ ENTRIES = st.builds(
     st.booleans(),
     st.sampled_from([False, False, True]),
 )
-#: What is held, waits or is set aside has checks of its own; the model does not know it.
-APART = (Settling.HELD, Settling.SET_ASIDE, Settling.WAITING)
+#: What waits for another record or is set aside has checks of its own; the model does not know it.
+APART = (Settling.SET_ASIDE, Settling.WAITING)
+TABLES = ("contact", "account")
 ENDS = st.tuples(
     st.sampled_from([one for one in Settling if one not in APART]),
     st.booleans(),
@@ -128,6 +131,9 @@ class BacklogMachine(RuleBasedStateMachine):
         self.storage = self.make()
         self.storage.register(WORKFLOW, "{}")
         self.ahead = 0.0
+        #: Tables whose held deletions somebody was asked about, and how many went unasked.
+        self.asked: set[str] = set()
+        self.gone: Counter[str] = Counter()
         self.seq = 0
         self.places = 0
         self.rows: dict[RecordKey, Row] = {}
@@ -175,8 +181,9 @@ class BacklogMachine(RuleBasedStateMachine):
             self.rows[entry.key] = Row(new)
             return "queued"
         if row.state is not ItemState.LEASED:
+            stays_held = row.state is ItemState.HELD and new.seq < row.change.seq
             row.change = self.merged(row.change, new)
-            row.state = ItemState.READY
+            row.state = ItemState.HELD if stays_held else ItemState.READY
             return "superseded"
         if row.waiting is not None:
             row.waiting = self.merged(row.waiting, new)
@@ -345,7 +352,7 @@ class BacklogMachine(RuleBasedStateMachine):
         change = self.rows[item.key].change
         assert (item.seq, item.payload, item.lane) == (change.seq, change.payload, change.lane)
         assert (item.first, item.refresh, item.ambiguous) == (change.first, change.refresh, change.ambiguous)
-        assert (item.attempts, item.crashes) == (change.attempts + 1, change.crashes)
+        assert (item.attempts, item.crashes, item.confirmed) == (change.attempts + 1, change.crashes, change.confirmed)
 
     @precondition(lambda self: self.items)
     @rule(data=st.data())
@@ -374,7 +381,7 @@ class BacklogMachine(RuleBasedStateMachine):
         settling, ambiguous, refresh, counts, delay, with_fingerprint = how
         item, row = self.items.pop(key), self.rows[key]
         change = row.change
-        back = settling in (Settling.RETRY, Settling.RELEASED)
+        back = settling in (Settling.RETRY, Settling.RELEASED, Settling.HELD)
         deletes = change.operation is Operation.DELETE
         fingerprint = uuid4().bytes if with_fingerprint and not back and settling is not Settling.DEAD else None
         forget = settling is Settling.WRITTEN and deletes and fingerprint is None
@@ -412,6 +419,8 @@ class BacklogMachine(RuleBasedStateMachine):
             change.attempts -= not (retry and counts)
             row.due = self.ahead + delay if retry and delay else 0.0
             row.state, row.sending = ItemState.DELAYED if row.due else ItemState.READY, False
+            if settling is Settling.HELD:
+                row.state, change.operation, change.confirmed = ItemState.HELD, Operation.DELETE, False
         else:
             del self.rows[key]
         return settlement
@@ -491,6 +500,61 @@ class BacklogMachine(RuleBasedStateMachine):
             self.totals[outcome] += outcome == "superseded"
         self.seq = read
 
+    # -- held deletions -------------------------------------------------------------------------------------------
+
+    def held(self, table: str) -> list[RecordKey]:
+        """Records of a table whose deletion is held."""
+        return [key for key, row in self.rows.items() if key.table == table and row.state is ItemState.HELD]
+
+    def let_go(self, table: str) -> int:
+        """All that is held becomes ready, confirmed; how many."""
+        held = self.held(table)
+        for key in held:
+            self.rows[key].state, self.rows[key].change.confirmed = ItemState.READY, True
+        return len(held)
+
+    @rule(table=st.sampled_from(TABLES), most=st.integers(0, 4))
+    def judge(self, table: str, most: int) -> None:
+        """Few are let go, many are asked about; what went before counts."""
+        held = len(self.held(table))
+        judgement = self.storage.judge_held(self.grant, table, most=most, window=timedelta(days=365))
+        if not held:
+            self.asked.discard(table)
+        elif table not in self.asked and self.gone[table] + held <= most:
+            assert (judgement.released, judgement.held) == (self.let_go(table), 0)
+            self.gone[table] += held
+        else:
+            assert (judgement.released, judgement.held) == (0, held)
+            assert judgement.newly_asked == (table not in self.asked)
+            self.asked.add(table)
+
+    @rule(table=st.sampled_from(TABLES), discard=st.booleans())
+    def a_word(self, table: str, discard: bool) -> None:
+        """Somebody confirms or discards what is held of a table."""
+        self.asked.discard(table)
+        if not discard:
+            assert self.storage.confirm_held(WORKFLOW, table, ACTION) == self.let_go(table)
+            return
+        held = self.held(table)
+        assert self.storage.discard_held(WORKFLOW, table, ACTION) == len(held)
+        for key in held:
+            if self.rows.pop(key).change.ambiguous:
+                self.ledger[key] = b""
+        self.totals["discarded"] += len(held)
+
+    @invariant()
+    def what_is_held_is_the_models(self) -> None:
+        """Which records, how many, and whether somebody was asked."""
+        if not hasattr(self, "storage"):
+            return
+        holds = self.storage.holds(WORKFLOW)
+        for table in TABLES:
+            held = self.held(table)
+            assert sorted(self.storage.held_records(WORKFLOW, table, 10)) == sorted(key.id for key in held)
+            hold = holds.get(table)
+            told = (0, False, 0) if hold is None else (hold.held, hold.asked, hold.let_go)
+            assert told == (len(held), table in self.asked, self.gone[table])
+
     # -- what always holds ----------------------------------------------------------------------------------------
 
     @invariant()
@@ -523,7 +587,7 @@ class BacklogMachine(RuleBasedStateMachine):
         """What the target is known to have, and what was set aside."""
         if not hasattr(self, "storage"):
             return
-        for table in ("contact", "account"):
+        for table in TABLES:
             wanted = {key.id: fingerprint for key, fingerprint in self.ledger.items() if key.table == table}
             assert self.storage.ledger(WORKFLOW, table, ["a", "b", "c"]) == wanted
             assert self.storage.ledger_size(WORKFLOW, table) == len(wanted)

@@ -263,7 +263,7 @@ def test_in_short_cycles_a_mass_is_held_as_a_whole(stage: Stage) -> None:
 
 def test_a_first_load_pauses_for_no_hold(stage: Stage) -> None:
     """What waits for a person counts into the backlog and not against the mark at which full reads pause."""
-    stage.settings = evolve(stage.settings, high_water=6)
+    stage.settings = evolve(stage.settings, high_water=6, attention=timedelta(microseconds=1))
     stage.workflow = stage.again()
     retire(stage, 12)
     stage.drain()

@@ -320,6 +320,9 @@ class Cycle:
         # A page in every cycle, whatever the budget of records: else nobody would see what changes during a first load.
         if (self._records_used_up() and self._asked) or self._seconds_left() <= 0:
             return
+        if self._queued and self._nothing_to_lease:
+            # Nobody is to be told that all is done because of a number from before it was done.
+            self._queued = self._storage.counts(self.grant.workflow).moving
         reading = self._work.next_reading(self.grant, self._queued)
         self._asked = True
         if reading is not None:
