@@ -71,5 +71,6 @@ document.addEventListener("click", (event) => {
   if (add || remove) settle(); // not for other clicks: a checkbox tells its change only after its click
 });
 
+document.querySelector(".tabs [aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
 settle();
 live();
