@@ -15,10 +15,11 @@ from syncline import DefinitionError, FieldMapping, FieldReplacement, Filter, Ta
 from syncline.definition_checks import OPT_OUT_FIELDS, PROFILE
 from syncline.definitions import Comparison, Match, Scalar
 from syncline.schemas import FieldSchema, FieldType, TableSchema
+from syncline.table_mapping import Link, LinkBy
 
 from .visit import Form
 
-__all__ = ["Choice", "mapping_of", "source_choices", "target_choices"]
+__all__ = ["Choice", "lookup_choices", "mapping_of", "source_choices", "target_choices"]
 
 _NUMBERS = frozenset({FieldType.DECIMAL, FieldType.DOUBLE, FieldType.MONEY})
 _WHOLE = frozenset({FieldType.INTEGER, FieldType.PICKLIST})
@@ -44,6 +45,12 @@ def source_choices(table: TableSchema) -> list[Choice]:
     return [Choice(name, _label(name, one)) for name, one in readable]
 
 
+def lookup_choices(table: TableSchema) -> list[Choice]:
+    """Every lookup, with the tables it may point to."""
+    lookups = sorted((name, one) for name, one in table.fields.items() if one.type is FieldType.LOOKUP and one.readable)
+    return [Choice(name, f"{name} (to {', '.join(one.targets)})") for name, one in lookups]
+
+
 def target_choices(resource: TableSchema, key: str) -> list[Choice]:
     """Every Campaign field that a mapping may write, with its type. Opt-outs have a page of their own."""
     refused = {key, *(OPT_OUT_FIELDS if resource.name == PROFILE else ())}
@@ -51,11 +58,12 @@ def target_choices(resource: TableSchema, key: str) -> list[Choice]:
     return [Choice(name, _label(name, one)) for name, one in writable]
 
 
-def mapping_of(form: Form, saved: TableMapping, source: TableSchema) -> TableMapping:
+def mapping_of(form: Form, saved: TableMapping, source: TableSchema, target: TableSchema) -> TableMapping:
     """The mapping that was filled in. Raises DefinitionError with the path of a mistake; empty rows do not count."""
     return evolve(
         saved,
         fields=list(_fields(form)),
+        links=list(_links(form, target)),
         replacements=list(_replacements(form, source)),
         filters=list(_filters(form, source)),
         constants=dict(_constants(form)),
@@ -79,6 +87,18 @@ def _fields(form: Form) -> Iterator[FieldMapping]:
             yield FieldMapping(source=source, target=target, apply_updates=f"apply-{number}" in form)
         elif source or target:
             raise DefinitionError("choose a field on both sides", path=f"fields: {source or target}")
+
+
+def _links(form: Form, target: TableSchema) -> Iterator[Link]:
+    """A link that is given a link field takes its PKey; any other field takes the id."""
+    for number in _numbers(form, "lookup"):
+        source, table, name = form[f"lookup-{number}"], form[f"linked-{number}"], form[f"into-{number}"]
+        if source and table and name:
+            into = target.fields.get(name)
+            by = LinkBy.PKEY if into is not None and into.type is FieldType.LOOKUP else LinkBy.COLUMN
+            yield Link(source=source, target=name, table=table, by=by)
+        elif source or name:
+            raise DefinitionError("choose a lookup, a table and a field", path=f"links: {source or name}")
 
 
 def _replacements(form: Form, source: TableSchema) -> Iterator[FieldReplacement]:

@@ -14,7 +14,7 @@ from syncline.mapping import compile_plan
 from syncline.schemas import TableSchema
 
 from .estate import Instance
-from .mapping_form import mapping_of, source_choices, target_choices
+from .mapping_form import Choice, lookup_choices, mapping_of, source_choices, target_choices
 from .visit import NotThere, Visit
 
 __all__ = [
@@ -90,6 +90,8 @@ def _form(
         primary_key=source.primary_key,
         sources=source_choices(source),
         targets=target_choices(target, mapping.key),
+        lookups=lookup_choices(source),
+        tables=[Choice(one, one) for one in instance.integration.ingress.definition.tables],
         comparisons=list(Comparison),
         matches=Match,
         problem=problem,
@@ -106,7 +108,7 @@ def save_mapping(visit: Visit, instance: Instance) -> Response:
     ingress, saved = instance.integration.ingress, _mapping(visit, instance)
     source, target = _schemas(instance, saved)
     try:
-        mapping = mapping_of(visit.form, saved, source)
+        mapping = mapping_of(visit.form, saved, source, target)
         definition = ingress.definition
         changed = [mapping if one.table == saved.table else one for one in definition.mappings]
         definition = evolve(definition, mappings=changed)

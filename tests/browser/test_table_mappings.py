@@ -151,7 +151,7 @@ def test_deleting_what_is_filtered_out_is_previewed_first(opening: Opening) -> N
 
 
 def test_a_table_is_added_from_a_suggestion_and_deleted_again(opening: Opening) -> None:
-    """Add suggests fields and takes those that are ticked; delete asks first and takes the mapping away."""
+    """Add takes the suggested fields that are ticked, a link joins it to another table, delete asks first."""
     console = opening()
     page = console.go("ingress")
     page.get_by_role("link", name="Add a table mapping").click()
@@ -166,6 +166,11 @@ def test_a_table_is_added_from_a_suggestion_and_deleted_again(opening: Opening) 
     assert [(one.source, one.target) for one in definition.mapping("new_vehicle").fields] == [
         ("new_name", "vehicleName")
     ]
+    add_row(page, "link", "new_contactid", "contact", "ownerId")
+    save(page)
+    expect(page.get_by_role("status")).to_contain_text("Saved")
+    (link,) = console.integrations[0].ingress.definition.mapping("new_vehicle").links
+    assert str(link) == "new_contactid -> ownerId (contact)"
     page.goto("/i/contoso/ingress")
     page.get_by_role("link", name="Delete new_vehicle").click()
     page.get_by_role("button", name="Delete the mapping").click()
