@@ -12,7 +12,7 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
-from . import mapping_pages, workflow_pages
+from . import egress_pages, mapping_pages, workflow_pages
 from .estate import Estate
 from .session import COOKIE, SecurityHeaders, Sessions
 from .visit import Form, Visit, endpoint, rendered
@@ -48,6 +48,7 @@ def _instance_routes() -> list[Route]:
         "/settings": pages.settings,
         "/history": pages.history,
         "/ingress": mappings.table_mappings,
+        "/egress": egress_pages.switches,
         "/ingress/add": mappings.new_mapping,
         "/{kind}/backlog": pages.backlog,
         "/{kind}/backlog/live": pages.backlog_figures,
@@ -61,6 +62,7 @@ def _instance_routes() -> list[Route]:
     }
     done = {
         "/settings": pages.run_checks,
+        "/egress": egress_pages.save_switches,
         "/ingress/add": mappings.add_mapping,
         "/ingress/held": mappings.decide_held,
         "/{kind}/act": pages.act,

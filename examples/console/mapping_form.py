@@ -74,14 +74,8 @@ def mapping_of(form: Form, saved: TableMapping, source: TableSchema, target: Tab
     )
 
 
-def _numbers(form: Form, prefix: str) -> list[str]:
-    """The rows that the form has, in their order."""
-    found = (re.fullmatch(rf"{prefix}-(\d{{1,6}})", name) for name in form)
-    return sorted((match.group(1) for match in found if match), key=int)
-
-
 def _fields(form: Form) -> Iterator[FieldMapping]:
-    for number in _numbers(form, "source"):
+    for number in form.numbers("source"):
         source, target = form[f"source-{number}"], form[f"target-{number}"]
         if source and target:
             yield FieldMapping(source=source, target=target, apply_updates=f"apply-{number}" in form)
@@ -91,7 +85,7 @@ def _fields(form: Form) -> Iterator[FieldMapping]:
 
 def _links(form: Form, target: TableSchema) -> Iterator[Link]:
     """A link that is given a link field takes its PKey; any other field takes the id."""
-    for number in _numbers(form, "lookup"):
+    for number in form.numbers("lookup"):
         source, table, name = form[f"lookup-{number}"], form[f"linked-{number}"], form[f"into-{number}"]
         if source and table and name:
             into = target.fields.get(name)
@@ -102,7 +96,7 @@ def _links(form: Form, target: TableSchema) -> Iterator[Link]:
 
 
 def _replacements(form: Form, source: TableSchema) -> Iterator[FieldReplacement]:
-    for number in _numbers(form, "replaced"):
+    for number in form.numbers("replaced"):
         name = form[f"replaced-{number}"]
         if name:
             yield FieldReplacement(
@@ -113,7 +107,7 @@ def _replacements(form: Form, source: TableSchema) -> Iterator[FieldReplacement]
 
 
 def _filters(form: Form, source: TableSchema) -> Iterator[Filter]:
-    for number in _numbers(form, "filtered"):
+    for number in form.numbers("filtered"):
         name = form[f"filtered-{number}"]
         if not name:
             continue
@@ -133,7 +127,7 @@ def _filters(form: Form, source: TableSchema) -> Iterator[Filter]:
 
 
 def _constants(form: Form) -> Iterator[tuple[str, str]]:
-    for number in _numbers(form, "constant"):
+    for number in form.numbers("constant"):
         name, value = form[f"constant-{number}"], form[f"fixed-{number}"]
         if name:
             yield name, value

@@ -5,7 +5,8 @@ What lives here: what a host replaces by its own addresses and credentials. Noth
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import os
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
@@ -22,6 +23,7 @@ from syncline import (
 )
 from syncline.connectors.campaign import CampaignStandard, OAuthServerToServer
 from syncline.connectors.dynamics import ClientSecret, Dataverse
+from syncline.connectors.file_drop import FileDrop
 from syncline.sandbox import Sandbox, people
 
 from .estate import Estate, Instance
@@ -45,6 +47,8 @@ _MAPPING = TableMapping(
         FieldReplacement(field="gendercode", value=code, replacement=name) for code, name in _GENDERS.items()
     ],
 )
+_DELIVERIES = "logId,externalId,campaignId,deliveryId,status,failureType,failureReason,eventDate,lastModified"
+_TRACKING = "logId,externalId,campaignId,deliveryId,urlType,urlSource,logDate"
 
 
 @frozen
@@ -71,16 +75,23 @@ def world(database: Path, *, contacts: int = 3_000, places_wanted: int = 3, clea
         instances, sandboxes = [], []
         for number, (slug, organisation, name, many, tidy) in enumerate(places):
             sandbox = stack.enter_context(Sandbox(process=True, seed=number + 1))
-            sandbox.dynamics.load("contact", people(many, number + 1, clean=tidy))
+            crowd = list(people(many, number + 1, clean=tidy))
+            sandbox.dynamics.load("contact", crowd)
+            exports = _exported(database.parent / f"{slug}-exports", [one["contactid"] for one in crowd[:30]])
             sandboxes.append(sandbox)
             instances.append(
-                Instance(slug=slug, organisation=organisation, name=name, integration=_joined(sandbox, storage, slug))
+                Instance(
+                    slug=slug,
+                    organisation=organisation,
+                    name=name,
+                    integration=_joined(sandbox, storage, slug, exports),
+                )
             )
         with Estate(instances) as estate:
             yield World(estate, tuple(sandboxes))
 
 
-def _joined(sandbox: Sandbox, storage: Storage, name: str) -> Integration:
+def _joined(sandbox: Sandbox, storage: Storage, name: str, exports: Path) -> Integration:
     """What a host writes, with the sandbox's addresses in place of the real ones."""
     return Integration(
         name=name,
@@ -98,4 +109,23 @@ def _joined(sandbox: Sandbox, storage: Storage, name: str) -> Integration:
         ),
         storage=storage,
         ingress=IngressDefinition(mappings=[_MAPPING]),
+        events=FileDrop(exports),
     )
+
+
+def _exported(folder: Path, people_known: Sequence[str]) -> Path:
+    """A folder with the logs of a delivery to these people: all were sent, every third opened, every ninth clicked."""
+    folder.mkdir()
+    sent = [
+        f"{number},{person},CMP1,DM1,1,0,0,2026-03-01 10:00:00.000Z,2026-03-01 10:00:00.000Z"
+        for number, person in enumerate(people_known, 1)
+    ]
+    opened = [
+        f"{number},{person},CMP1,DM1,{2 if number % 3 else 1},https://shop.example/spring,2026-03-01 11:00:00.000Z"
+        for number, person in enumerate(people_known[::3], 1)
+    ]
+    for name, head, rows in (("delivery_log_1.csv", _DELIVERIES, sent), ("tracking_log_1.csv", _TRACKING, opened)):
+        (folder / name).write_text("\n".join([head, *rows, ""]), encoding="utf-8")
+        # A file that was changed this minute may still be written: it would be left alone.
+        os.utime(folder / name, (1_770_000_000, 1_770_000_000))
+    return folder

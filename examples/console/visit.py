@@ -7,6 +7,7 @@ log-in, the secret of forms, and errors as pages. What a page shows is for the o
 from __future__ import annotations
 
 import hmac
+import re
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -65,6 +66,11 @@ class Form(Mapping[str, str]):
 
     def __contains__(self, name: object) -> bool:
         return name in self._fields
+
+    def numbers(self, prefix: str) -> list[str]:
+        """Of fields called `prefix-number`: the numbers, in their order."""
+        found = (re.fullmatch(rf"{prefix}-(\d{{1,6}})", name) for name in self)
+        return sorted((match.group(1) for match in found if match), key=int)
 
     def all(self, name: str) -> list[str]:
         """Every value of a field."""
