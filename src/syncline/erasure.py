@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from attrs import frozen
 
-__all__ = ["Erased"]
+__all__ = ["Erased", "Trail"]
 
 
 @frozen(kw_only=True)
@@ -36,3 +36,13 @@ class Erased:
             f"{self.known} ledger entries and {self.decisions} decisions removed, {self.mentions} mentions blanked"
         )
         return f"{told}; opted out of {', '.join(sorted(self.opted_out)) or 'nothing'}"
+
+
+@frozen(kw_only=True)
+class Trail:
+    """What a room removed about a person."""
+
+    #: Rows that are gone.
+    removed: int = 0
+    #: Channels in which the person was opted out, as far as this room knew.
+    opted_out: frozenset[str] = frozenset()

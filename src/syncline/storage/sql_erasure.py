@@ -3,7 +3,8 @@
 What lives here: the walk over every place where a person may stand, and the keyed hash that stays. Each place keeps its
 counters exact: what was queued or dead counts as discarded.
 
-Another room that keeps something about people adds a function to `TRACES`; it runs in the transaction of `forget`.
+Another room that keeps something about people is asked through `TRACES`, in the transaction of `forget`: import it here
+and list its function. It says what went, and in which channels the person was opted out, with a `Trail`.
 """
 
 from __future__ import annotations
@@ -19,27 +20,17 @@ from typing import Final, TypeAlias
 
 from attrs import frozen
 
-from syncline.erasure import Erased
+from syncline.erasure import Erased, Trail
 from syncline.storage import sql_children, sql_putting, sql_set_aside
 from syncline.storage.columns import key_to_column
 from syncline.storage.sql_transaction import LEASED, READY, Transaction
 from syncline.store import DeadLetterStatus
 
-__all__ = ["TRACES", "Trace", "Trail", "forget", "suppressed"]
+__all__ = ["TRACES", "Trace", "forget", "suppressed"]
 
 _KEY: Final = "suppressions"
 _PARENT_FORGOTTEN: Final = "The record that this one points to was forgotten. Correct it in Dynamics, then retry."
 _is_guid: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}").fullmatch
-
-
-@frozen(kw_only=True)
-class Trail:
-    """What a room removed about a person."""
-
-    #: Rows that are gone.
-    removed: int = 0
-    #: Channels in which the person was opted out, as far as this room knew.
-    opted_out: frozenset[str] = frozenset()
 
 
 #: Removes what a room keeps about a person: the transaction, the ids of the workflows, the person's id as a column.
