@@ -91,6 +91,7 @@ class Upkeep(ABC):
         - A suppression stays: a keyed hash (HMAC-SHA-256 under a random key of this store) of scope and person, with
           the channels the person was opted out of: `opted_out`, those of the last decisions, and those of an earlier
           suppression. See `suppressed`.
+        - Where the history or a workflow's error names the person, the id goes.
         - What is removed is overwritten in the database's own files as far as the database can do that.
         - `action` is noted in the history of each workflow; it must not name the person.
         """

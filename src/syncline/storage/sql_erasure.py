@@ -29,6 +29,8 @@ from syncline.store import DeadLetterStatus
 __all__ = ["TRACES", "Trace", "forget", "suppressed"]
 
 _KEY: Final = "suppressions"
+#: Stands for the id where something was said about the person.
+_NOBODY: Final = "forgotten"
 _PARENT_FORGOTTEN: Final = "The record that this one points to was forgotten. Correct it in Dynamics, then retry."
 _is_guid: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}").fullmatch
 
@@ -72,6 +74,10 @@ def forget(
     for place in places:
         _forget_mentions(tx, place, _as_written(person), found)
     found["queued"] += sum(sql_set_aside.forget_person(tx, one, key_to_column(person)) for one in workflows)
+    for workflow_id in workflows if _is_guid(person) else ():  # a shorter id could be part of any word
+        said = {"workflow_id": workflow_id, "person": person, "nobody": _NOBODY}
+        tx.session.run("blank_history", said)
+        tx.session.run("blank_error", said)
     trails = [trace(tx, list(workflows), key_to_column(person)) for trace in TRACES]
     channels = frozenset(opted_out).union(*(trail.opted_out for trail in trails))
     erased = Erased(

@@ -42,3 +42,10 @@ SELECT hash, channels FROM suppressions WHERE hash IN (?*);
 -- name: suppress
 INSERT INTO suppressions (hash, scope, channels, at) VALUES (?, ?, ?, ?)
 ON CONFLICT (hash) DO UPDATE SET channels = excluded.channels, at = excluded.at;
+
+-- name: blank_history
+UPDATE history SET detail = REPLACE(detail, :person, :nobody)
+WHERE workflow_id = :workflow_id AND REPLACE(detail, :person, :nobody) <> detail;
+
+-- name: blank_error
+UPDATE workflows SET error = REPLACE(error, :person, :nobody) WHERE id = :workflow_id AND error IS NOT NULL;

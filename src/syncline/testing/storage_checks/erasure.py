@@ -6,9 +6,11 @@ from datetime import timedelta
 from typing import Final
 
 from syncline.backlog import DeadReason, ItemState, Lane, Settlement, Settling
-from syncline.store import DeadLetterStatus, PageCommit
+from syncline.state_machine import WorkflowState
+from syncline.store import ActionEntry, DeadLetterStatus, PageCommit, StateChange, WorkflowError
 from syncline.testing.storage_checks.subject import (
     ACTION,
+    NOON,
     WORKFLOW,
     Subject,
     entry,
@@ -131,6 +133,31 @@ def check_a_resync_does_not_bring_a_forgotten_person_back(subject: Subject) -> N
     assert list(storage.unseen(WORKFLOW, "contact", 10)) == []
     storage.end_resync(grant, "contact", position())
     subject.exact()
+
+
+def check_what_was_said_about_a_person_names_nobody(subject: Subject) -> None:
+    """History and error of the scope's workflows lose the id and keep the rest."""
+    storage = subject.storage
+    for workflow in (WORKFLOW, _OTHERS):
+        storage.register(workflow, "{}")
+        storage.record(workflow, ActionEntry(at=NOON, action="FAILED", detail=f"contact({_ANN}) was refused"))
+        error = WorkflowError(kind="E", message=f"about {_ANN}", remedy="r", at=NOON, about=f"contact({_ANN})")
+        failed = StateChange(
+            expected_state=WorkflowState.STOPPED,
+            expected_generation=0,
+            state=WorkflowState.FAILED,
+            generation=0,
+            error=error,
+        )
+        assert storage.change_state(workflow, failed)
+    storage.forget("acme", _ANN, ACTION)
+    assert [entry.detail for entry in storage.history(WORKFLOW)] == [ACTION.detail, "contact(forgotten) was refused"]
+    told = storage.workflow(WORKFLOW).error
+    assert told is not None
+    assert (told.about, told.message) == ("contact(forgotten)", "about forgotten")
+    other = storage.workflow(_OTHERS).error
+    assert other is not None
+    assert _ANN in other.about
 
 
 def check_an_opt_out_outlives_its_person(subject: Subject) -> None:
