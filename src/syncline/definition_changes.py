@@ -356,7 +356,9 @@ def _egress(old: EgressDefinition, new: EgressDefinition) -> Iterator[Definition
 
 
 def _opt_out(old: OptOutDefinition, new: OptOutDefinition) -> Iterator[DefinitionChange]:
-    for path, name, was, now in _settings(old, new, ("direction", "skew_margin_seconds")):
+    for path, name, was, now in _settings(
+        old, new, ("direction", "skew_margin_seconds", "rule", "poll_campaign", "key")
+    ):
         widened = (new.direction.writes_campaign and not old.direction.writes_campaign) or (
             new.direction.writes_dynamics and not old.direction.writes_dynamics
         )

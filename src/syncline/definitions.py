@@ -21,6 +21,7 @@ from syncline.definition_checks import (
     PROFILE,
     Scalar,
     a_count,
+    a_flag,
     a_name,
     a_part,
     all_of,
@@ -365,6 +366,11 @@ class OptOutDefinition:
     skew_margin_seconds: int = field(default=5, validator=a_count)
     #: For both directions at once; with one direction the source is given.
     rule: OptOutRule = field(default=OptOutRule.DOCUMENTED, validator=member_of(OptOutRule))
+    #: Ask Campaign for changed profiles through a filter on `lastModified` made there. Off: its opt-outs come from
+    #: exported files only.
+    poll_campaign: bool = field(default=True, validator=a_flag)
+    #: Campaign field of the profile that holds the contact's id.
+    key: str = field(default="externalId", validator=a_name)
 
     def __attrs_post_init__(self) -> None:
         refuse_twice(

@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterable
 from syncline.clock import Clock
 from syncline.connectors.base import CampaignConnector, DynamicsConnector
 from syncline.connectors.file_source import FileSource
-from syncline.definitions import EgressDefinition, IngressDefinition
+from syncline.definitions import EgressDefinition, IngressDefinition, OptOutDefinition
 from syncline.erasure import Erased
 from syncline.errors import DefinitionError
 from syncline.instrumentation import Hook, Instrumentation
@@ -22,6 +22,7 @@ from syncline.upkeep import Purged
 from syncline.views import MappingSuggestion, WorkflowList
 from syncline.workflows.egress import EgressWorkflow
 from syncline.workflows.ingress import IngressWorkflow
+from syncline.workflows.opt_out import OptOutWorkflow
 from syncline.workflows.settings import EngineSettings
 
 __all__ = ["Integration"]
@@ -42,14 +43,17 @@ class Integration:
         ingress: IngressDefinition | None = None,
         egress: EgressDefinition | None = None,
         events: FileSource | Collection[FileSource] = (),
+        opt_out: OptOutDefinition | None = None,
+        opt_out_files: FileSource | None = None,
         name: str = "default",
         clock: Clock | None = None,
         settings: EngineSettings | None = None,
         hooks: Iterable[Hook] = (),
     ) -> None:
-        """`ingress` and `egress` are the definitions of the first start; afterwards the storage's count, until edited.
+        """The three definitions are those of the first start; from then on the storage's count, until they are edited.
 
-        `events` are folders of exported logs that egress reads; without any it takes what is pushed.
+        Opt-outs do not travel unless their definition says which way. `events` are folders of exported logs that egress
+        reads; without any it takes what is pushed. `opt_out_files` is where a Campaign workflow exports opt-outs to.
         """
         if not name or "/" in name or not name.isprintable():
             raise DefinitionError("must be printable, not empty, and without a slash", path="name")
@@ -57,12 +61,24 @@ class Integration:
         self.dynamics = dynamics
         self.campaign = campaign
         self.storage = storage
+        self._opt_out_files = opt_out_files
         tell = Instrumentation(hooks)
         self.ingress = IngressWorkflow(
             dynamics=dynamics,
             campaign=campaign,
             storage=storage,
             definition=ingress,
+            integration=name,
+            clock=clock,
+            settings=settings,
+            tell=tell,
+        )
+        self.opt_out = OptOutWorkflow(
+            dynamics=dynamics,
+            campaign=campaign,
+            storage=storage,
+            definition=opt_out,
+            files=opt_out_files,
             integration=name,
             clock=clock,
             settings=settings,
@@ -83,7 +99,7 @@ class Integration:
     @property
     def workflows(self) -> WorkflowList:
         """Name, Backlog, Status and Actions of each workflow, as of now. Prints as a table."""
-        return WorkflowList([self.ingress.view, self.egress.view])
+        return WorkflowList([self.ingress.view, self.egress.view, self.opt_out.view])
 
     def suggest_mapping(self, table: str, resource: str, *, key: str = "externalId") -> MappingSuggestion:
         """Which fields of a Dynamics table may fill which of a Campaign resource, from both sides' metadata.
@@ -121,6 +137,8 @@ class Integration:
         """Let go of connections and files. Using the integration afterwards opens them again."""
         self.dynamics.close()
         self.campaign.close()
+        if self._opt_out_files is not None:
+            self._opt_out_files.close()
         for source in self._events:
             source.close()
         self.storage.close()

@@ -18,6 +18,7 @@ from enum import StrEnum
 from attrs import field, frozen
 
 from syncline.backlog import BacklogCounts, DeadReason, Entry, Grant, Item, PutReport, Settlement, SettleReport
+from syncline.consent_store import ConsentStore
 from syncline.exported_files import FileMark
 from syncline.history import ActionEntry
 from syncline.holds import Hold, Judgement
@@ -196,7 +197,7 @@ class Sample:
     written: int
 
 
-class Storage(Upkeep):
+class Storage(ConsentStore, Upkeep):
     """One database that holds the backlog and all that belongs to it.
 
     Implements the `Backlog` protocol (its methods and conditions hold here word for word) and the rest below. Every

@@ -522,13 +522,14 @@ def test_the_workflows_list_shows_name_backlog_status_and_actions(integration: I
     integration.ingress.run_cycle(records=1)
 
     text, html = str(integration.workflows), integration.workflows._repr_html_()
-    line, _ = integration.workflows.as_data()
+    line, _, opt_out = integration.workflows.as_data()
 
     for shown in (text, html):
         assert "Microsoft Dynamics 365 to Campaign" in shown
         assert "RUNNING" in shown
     assert line["backlog"]["size"] == CROWD - 1
     assert line["actions"] == ["edit", "stop"]
+    assert (opt_out["name"], opt_out["status"]) == ("Opt-In/Out", "STOPPED")
 
 
 def test_the_backlog_tells_more_than_a_number(integration: Integration) -> None:

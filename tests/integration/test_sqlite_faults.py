@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 
 from syncline.backlog import DeadReason, Entry, Grant, Settlement, Settling
+from syncline.consent import ConsentNote, Standing
 from syncline.errors import StorageBusyError, StorageCorruptError, StorageError, StorageFullError
 from syncline.exported_files import FileMark
 from syncline.storage.sql_storage import SQLStorage
@@ -119,6 +120,8 @@ def writes(storage: SQLStorage, grant: Grant) -> dict[str, Callable[[], object]]
         "forget": lambda: storage.forget("acme", "a", ACTION),
         "commit_file": lambda: storage.commit_file(grant, FileCommit(mark=mark, entries=[])),
         "forget_files": lambda: storage.forget_files(WORKFLOW, ACTION),
+        "note_consent": lambda: storage.note_consent(grant, ConsentNote(standings={("p", "blackList"): Standing()})),
+        "pull_forward": lambda: storage.pull_forward(WORKFLOW, [key("c")]),
         "accept": lambda: storage.accept(WORKFLOW, [entry("b")]),
         "forget_oldest": lambda: storage.forget_oldest(grant, "contact", 1, 1),
         "looked_up": lambda: storage.looked_up(grant, ["p"], []),
@@ -157,6 +160,11 @@ def reads(storage: SQLStorage) -> dict[str, Callable[[], object]]:
         "circle": lambda: storage.circle(WORKFLOW, key("a"), key("b")),
         "gate": lambda: storage.gate("p"),
         "file_marks": lambda: storage.file_marks(WORKFLOW),
+        "standings": lambda: storage.standings("acme", ["p"]),
+        "decisions": lambda: storage.decisions("acme"),
+        "consent_troubles": lambda: storage.consent_troubles("acme"),
+        "consent_numbers": lambda: storage.consent_numbers("acme"),
+        "arrived": lambda: storage.arrived("acme", WORKFLOW, "contact", patience=timedelta(hours=1), limit=1),
         "strangers": lambda: storage.strangers(WORKFLOW, NOON, 1),
         "next_stranger": lambda: storage.next_stranger(WORKFLOW),
         "samples": lambda: storage.samples(WORKFLOW, NOON),

@@ -76,6 +76,7 @@ standings = st.builds(
     dynamics_born=st.sampled_from(["b", "c"]),
     owed=st.frozensets(st.sampled_from(Side)),
     owed_at=moments,
+    inherited=st.booleans(),
 )
 aparts = st.one_of(st.none(), st.integers(-9, 9).map(lambda seconds: timedelta(seconds=seconds)))
 cases = st.builds(
@@ -84,7 +85,6 @@ cases = st.builds(
     campaign=st.one_of(sightings, absent),
     standing=standings,
     apart=aparts,
-    also_out=st.booleans(),
 )
 terms = st.builds(
     Terms,
@@ -112,8 +112,8 @@ def test_nothing_but_a_change_opts_anybody_in(terms: Terms, case: Case) -> None:
 def test_an_opt_out_is_never_overruled_by_silence(terms: Terms, case: Case) -> None:
     """A side without a word, and no time in Campaign, leave an opt-out standing."""
     verdict = consider(terms, case)
-    silent = None in (case.dynamics.out, case.campaign.out) or case.also_out
-    if silent and True in (case.dynamics.out, case.campaign.out, case.also_out):
+    silent = None in (case.dynamics.out, case.campaign.out) or case.standing.inherited
+    if silent and True in (case.dynamics.out, case.campaign.out, case.standing.inherited):
         assert verdict.out is True
 
 
@@ -142,7 +142,7 @@ def test_after_its_own_writes_nothing_is_left_to_write(terms: Terms, case: Case)
     if verdict.to_campaign is not None:
         heard = evolve(heard, out=verdict.to_campaign, changed_at=NOON + 31 * SECOND)
     remembered = standing_before(case, verdict)
-    again = Case(dynamics=told, campaign=heard, standing=remembered, apart=case.apart, also_out=case.also_out)
+    again = Case(dynamics=told, campaign=heard, standing=remembered, apart=case.apart)
     second = consider(terms, again)
     assert second.to_dynamics is None or verdict.to_dynamics is None
     assert second.to_campaign is None or verdict.to_campaign is None
@@ -266,7 +266,7 @@ def test_an_opt_out_read_once_outlives_its_record() -> None:
 def test_a_merged_contact_or_a_suppression_counts() -> None:
     """The survivor is out if either was, whatever the times say."""
     for one, other in product((True, False, None), repeat=2):
-        case = Case(dynamics=dynamics(one), campaign=campaign(other, 99), also_out=True)
+        case = Case(dynamics=dynamics(one), campaign=campaign(other, 99), standing=Standing(inherited=True))
         assert consider(Terms(), case).out is True
 
 

@@ -49,6 +49,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
         "upkeep",
         "holds",
         "parents",
+        "consent_store",
         "store",
         "sweeps",
         "instrumentation",

@@ -12,13 +12,21 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Protocol, final
 
-from attrs import frozen
+from attrs import field, frozen
 
 from syncline.errors import ConflictError, DefinitionError, ProtocolError, SynclineError
 from syncline.records import Change, NewRow, Outcome, OutcomeKind, Page, ReadRequest, TargetRecord, Value, Values, Write
 from syncline.schemas import FieldSchema, TableSchema
 
-__all__ = ["CampaignCapabilities", "CampaignConnector", "DynamicsConnector", "Gate", "KeyCheck", "KeyProblem"]
+__all__ = [
+    "CampaignCapabilities",
+    "CampaignConnector",
+    "ChangedPage",
+    "DynamicsConnector",
+    "Gate",
+    "KeyCheck",
+    "KeyProblem",
+]
 
 
 class Gate(Protocol):
@@ -106,6 +114,17 @@ class DynamicsConnector(Connector):
         """
         return None
 
+    def update_over(self, table: str, record: str, values: Values, *, etag: str) -> str:
+        """Change these columns of a row, only while its version is `etag`; the version that the write left behind.
+
+        Raises ConflictError when the row is gone or was changed since, else as `CampaignConnector.update`. A connector
+        that cannot do this conditionally must not do it at all: opt-outs would be lost.
+        """
+        raise DefinitionError(
+            f"{type(self).__name__} cannot write to {table} under a condition.",
+            remedy="Opt-outs travel to Dynamics only through a connector that implements update_over().",
+        )
+
     @property
     def most_new_rows(self) -> int:
         """How many rows one call of `create` should have."""
@@ -166,6 +185,14 @@ class KeyCheck:
 
 
 @frozen(kw_only=True)
+class ChangedPage:
+    """Some of the records that changed at the target, field by field, and where the next page is."""
+
+    records: tuple[Values, ...] = field(repr=lambda records: f"<{len(records)} records>")
+    next_link: str | None = field(default=None, repr=False)
+
+
+@frozen(kw_only=True)
 class CampaignCapabilities:
     """What a target can do, as values the engine reads."""
 
@@ -215,6 +242,14 @@ class CampaignConnector(Connector):
     def count(self, resource: TableSchema) -> int | None:
         """How many records the resource has, strangers included; None where it cannot say. Raises as `find`."""
         return None
+
+    def changed_since(self, resource: TableSchema, since: datetime | None, link: str | None) -> ChangedPage:
+        """A page of the records that were changed at `since` or later; all of them for None.
+
+        The first page when `link` is None, else the one the link names. Records may repeat and may come in any order.
+        Raises DefinitionError where the target cannot tell, SchemaChangedError when it no longer can.
+        """
+        raise DefinitionError(f"{type(self).__name__} cannot tell which records of {resource.name} changed.")
 
     @abstractmethod
     def same(self, schema: FieldSchema | None, stored: Value, wanted: Value) -> bool:

@@ -1,16 +1,30 @@
 """Who wins an opt-out, and why: values, the rule, and the order of reads and writes. No I/O, no clock, no storage.
 
-What lives here: names of the three modules beside it. `values` says what is seen, remembered and decided, `rule` who
-wins, `rounds` in which order both systems are asked and told. The engine and the model check call the same functions.
+What lives here: names of the modules beside it. `values` says what is seen, remembered and decided, `rule` who wins,
+`rounds` in which order both systems are asked and told, `written` how it is kept. The engine and the model check call
+the same functions.
 """
 
 from syncline.consent.rounds import Call, Writes, calls_of, still_as_seen
 from syncline.consent.rule import Terms, consider, standing_after, standing_before
-from syncline.consent.values import Case, Decision, Reason, Side, Sighting, Standing, Verdict
+from syncline.consent.values import (
+    Case,
+    ConsentNote,
+    ConsentTrouble,
+    Decision,
+    Reason,
+    Side,
+    Sighting,
+    Standing,
+    Verdict,
+)
+from syncline.consent.written import decision_data
 
 __all__ = [
     "Call",
     "Case",
+    "ConsentNote",
+    "ConsentTrouble",
     "Decision",
     "Reason",
     "Side",
@@ -21,6 +35,7 @@ __all__ = [
     "Writes",
     "calls_of",
     "consider",
+    "decision_data",
     "standing_after",
     "standing_before",
     "still_as_seen",

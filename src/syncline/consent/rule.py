@@ -43,7 +43,7 @@ def consider(terms: Terms, case: Case) -> Verdict:
     back to a profile that was created again.
     """
     dynamics, campaign = _with_what_is_owed(case)
-    if case.also_out:
+    if case.standing.inherited:
         return _out(terms, case, Reason.CARRIED_OVER)
     if dynamics.out is None or campaign.out is None:
         if dynamics.out or campaign.out:
@@ -64,6 +64,8 @@ def _with_what_is_owed(case: Case) -> tuple[Sighting, Sighting]:
     dynamics, campaign, standing = case.dynamics, case.campaign, case.standing
     if Side.DYNAMICS in standing.owed and not dynamics.out and not _same_contact(standing, dynamics):
         dynamics = evolve(dynamics, out=True)
+    elif _took_nothing_back(standing, dynamics):
+        dynamics = evolve(dynamics, out=True, changed_at=standing.dynamics_at, precision=timedelta(0))
     if Side.CAMPAIGN in standing.owed and not campaign.out and not _taken_back(standing, campaign):
         campaign = evolve(campaign, out=True, changed_at=standing.owed_at)
     elif _is_another_profile(standing, campaign):
@@ -71,10 +73,17 @@ def _with_what_is_owed(case: Case) -> tuple[Sighting, Sighting]:
     return dynamics, campaign
 
 
+def _took_nothing_back(standing: Standing, dynamics: Sighting) -> bool:
+    """Dynamics was opted out, and what is there now is no opt-in: no value, or a contact created again under the id."""
+    another = bool(standing.dynamics_born) and dynamics.born != standing.dynamics_born
+    silent = dynamics.exists and not dynamics.out and (another or dynamics.out is None)
+    return silent and standing.dynamics_out and standing.out is True
+
+
 def _is_another_profile(standing: Standing, campaign: Sighting) -> bool:
-    """A profile whose attribute never changed is not the one that was opted out: it was created again."""
-    unchanged = campaign.exists and campaign.changed_at is None and not campaign.out
-    return unchanged and standing.out is True and standing.campaign_at is not None
+    """A profile without a value, or whose attribute never changed, is not the one that was opted out."""
+    silent = campaign.exists and not campaign.out and (campaign.changed_at is None or campaign.out is None)
+    return silent and standing.out is True and standing.campaign_at is not None
 
 
 def _same_contact(standing: Standing, dynamics: Sighting) -> bool:
@@ -137,14 +146,17 @@ def _is_taken_back_in_dynamics(terms: Terms, standing: Standing, dynamics: Sight
 
 
 def standing_before(case: Case, verdict: Verdict) -> Standing:
-    """What to remember before the writes of a verdict: which side is about to get a copy, of what, over what."""
+    """What to remember before the writes of a verdict: which side is about to get a copy, of what, over what.
+
+    Of a contact that says nothing any more, what it said is remembered until the writes are done.
+    """
     if verdict.to_campaign is False:
         return evolve(case.standing, lent=True, lent_at=None)
     if not verdict.to_dynamics:
         return case.standing
     return evolve(
         case.standing,
-        dynamics_out=False,
+        dynamics_out=_took_nothing_back(case.standing, case.dynamics),
         dynamics_mark=case.dynamics.mark,
         campaign_at=_with_what_is_owed(case)[1].changed_at,
         agreed=False,
@@ -162,6 +174,7 @@ def standing_after(case: Case, verdict: Verdict) -> Standing:
     return Standing(
         out=out,
         dynamics_out=bool(dynamics.out) if dynamics.out is not None else before.dynamics_out,
+        dynamics_at=dynamics.latest if dynamics.out else before.dynamics_at,
         dynamics_mark=dynamics.mark if agreed else "",
         campaign_at=campaign.changed_at if campaign.out is not None else before.campaign_at,
         agreed=agreed,
@@ -174,6 +187,8 @@ def standing_after(case: Case, verdict: Verdict) -> Standing:
         owed=before.owed if verdict.held or undelivered else frozenset(),
         owed_at=before.owed_at if verdict.held or undelivered else None,
         waiting=undelivered,
+        inherited=before.inherited and undelivered,
+        recorded=before.recorded,
         carried_to=before.carried_to,
     )
 

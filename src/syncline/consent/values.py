@@ -5,6 +5,7 @@ What lives here: frozen values. True is opted out throughout; None is "no word",
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from enum import StrEnum
 
@@ -12,7 +13,7 @@ from attrs import field, frozen
 
 from syncline.definitions import OptOutPair, OptOutRule
 
-__all__ = ["Case", "Decision", "Reason", "Side", "Sighting", "Standing", "Verdict"]
+__all__ = ["Case", "ConsentNote", "ConsentTrouble", "Decision", "Reason", "Side", "Sighting", "Standing", "Verdict"]
 
 
 class Side(StrEnum):
@@ -61,6 +62,8 @@ class Standing:
     out: bool | None = None
     #: Dynamics was seen opted out, and never seen otherwise since.
     dynamics_out: bool = False
+    #: The latest moment at which that may have been.
+    dynamics_at: datetime | None = None
     #: As of the last sighting of both sides saying the same, Dynamics after Campaign; empty when there was none since.
     dynamics_mark: str = ""
     campaign_at: datetime | None = None
@@ -79,8 +82,13 @@ class Standing:
     owed_at: datetime | None = None
     #: The person waits for a profile in Campaign.
     waiting: bool = False
+    #: Opted out by something else than these two records, and not carried out yet: by a contact that was merged into
+    #: this one, or by a suppression after an erasure.
+    inherited: bool = False
     #: The contact that this opt-out was carried over to when the two were merged.
     carried_to: str = ""
+    #: What was decided and recorded last, in short, so that trying again records nothing twice.
+    recorded: str = ""
 
 
 @frozen(kw_only=True)
@@ -92,8 +100,6 @@ class Case:
     standing: Standing = field(factory=Standing)
     #: Campaign's clock minus Dynamics', as measured; None when it was not.
     apart: timedelta | None = None
-    #: Opted out by something else than these two records: a merged contact, or a suppression after an erasure.
-    also_out: bool = False
 
 
 class Reason(StrEnum):
@@ -163,3 +169,34 @@ class Decision:
         when = self.at.isoformat(timespec="seconds")
         wrote = f"; written to {' and '.join(side.value.capitalize() for side in self.writes)}" if self.writes else ""
         return f"{when} {self.pair.campaign}: {what}, because {self.reason.value}{wrote}"
+
+
+@frozen(kw_only=True)
+class ConsentTrouble:
+    """An opt-out that is not where it belongs, or an opt-in that is held: told until it is over."""
+
+    person: str
+    #: Since when.
+    since: datetime
+    attempts: int
+    #: True: an opt-in waits for the clocks; nobody's opt-out is at stake.
+    held: bool = False
+    #: What is in the way. Names no values.
+    message: str
+
+    def __str__(self) -> str:
+        what = "the opt-in" if self.held else "the opt-out"
+        since = self.since.isoformat(timespec="seconds")
+        return f"{what} of contact {self.person} waits since {since}, {self.attempts} attempts: {self.message}"
+
+
+@frozen(kw_only=True)
+class ConsentNote:
+    """What is stored together, in one transaction."""
+
+    decisions: Sequence[Decision] = ()
+    #: By person and Campaign field. They take the place of what was remembered.
+    standings: Mapping[tuple[str, str], Standing] = field(factory=dict)
+    troubles: Sequence[ConsentTrouble] = ()
+    #: People whose trouble is over.
+    done: Sequence[str] = ()

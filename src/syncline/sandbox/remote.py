@@ -5,6 +5,7 @@ What never lives here: anything that needs the servers' own packages; a host can
 
 from __future__ import annotations
 
+import csv
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from http.client import HTTPConnection
@@ -231,6 +232,10 @@ class CampaignControl(SystemControl):
         """Change a record as a person in the user interface would; returns whether anything differs now."""
         return bool(self.call("update", resource=resource, key=key, values=values)["changed"])
 
+    def update_many(self, resource: str, changes: dict[str, dict[str, Any]]) -> int:
+        """`update` for many records at once, by key; those that are not there are left out. How many changed."""
+        return int(self.call("update_many", resource=resource, changes=changes)["changed"])
+
     def delete(self, resource: str, key: Any) -> None:
         """Delete a record."""
         self.call("delete", resource=resource, key=key)
@@ -238,6 +243,22 @@ class CampaignControl(SystemControl):
     def clear(self, resource: str) -> None:
         """Delete all records of a resource."""
         self.call("clear", resource=resource)
+
+    def export_opt_outs(self, path: str, *, since: str = "") -> int:
+        """Write a file as a workflow of the customer's would: opt-outs of profiles changed at `since` or later.
+
+        The file has the profile's `externalId`, each opt-out field, and the time of its last change where it has one.
+        Returns how many profiles are in it.
+        """
+        names = ["externalId", "lastModified"]
+        fields = self.call("resources")["resources"]["profile"]["fields"]
+        names += [name for name in fields if name.startswith(("blackList", "ccpaOptOut"))]
+        rows = [row for row in self.rows("profile", names) if row["lastModified"] >= since]
+        with open(path, "w", encoding="utf-8", newline="") as file:
+            writer = csv.DictWriter(file, [name for name in names if name != "lastModified"], extrasaction="ignore")
+            writer.writeheader()
+            writer.writerows(rows)
+        return len(rows)
 
     def duplicates(self, resource: str, field: str) -> dict[Any, int]:
         """Values that several records share, with how many share them."""

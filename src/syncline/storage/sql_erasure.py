@@ -21,7 +21,7 @@ from typing import Final, TypeAlias
 from attrs import frozen
 
 from syncline.erasure import Erased, Trail
-from syncline.storage import sql_children, sql_putting, sql_set_aside
+from syncline.storage import sql_children, sql_consent, sql_putting, sql_set_aside
 from syncline.storage.columns import key_to_column
 from syncline.storage.sql_transaction import LEASED, READY, Transaction
 from syncline.store import DeadLetterStatus
@@ -39,7 +39,7 @@ _is_guid: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}").fullm
 Trace: TypeAlias = Callable[[Transaction, Sequence[int], bytes], Trail]
 
 #: Every room that keeps decisions about people.
-TRACES: Final[tuple[Trace, ...]] = ()
+TRACES: Final[tuple[Trace, ...]] = (sql_consent.forget,)
 
 
 @frozen(kw_only=True)

@@ -12,6 +12,7 @@ from functools import partial
 from typing import TypeVar, final
 
 from syncline.backlog import BacklogCounts, Entry, Grant, Item, PutReport, Settlement, SettleReport
+from syncline.consent import ConsentNote, ConsentTrouble, Decision, Standing
 from syncline.erasure import Erased
 from syncline.exported_files import FileMark
 from syncline.holds import Hold, Judgement
@@ -20,6 +21,7 @@ from syncline.records import ReadPosition, RecordKey
 from syncline.storage import (
     sql_children,
     sql_comparing,
+    sql_consent,
     sql_counts,
     sql_erasure,
     sql_files,
@@ -315,6 +317,31 @@ class SQLStorage(Storage):
             return sql_letters.discard(tx, workflow, ids)
 
         return self._write(workflow, work)
+
+    # -- consent ------------------------------------------------------------------------------------------------
+
+    def note_consent(self, grant: Grant, note: ConsentNote) -> None:
+        self._write(grant.workflow, lambda tx: sql_consent.note(tx, grant, note))
+
+    def standings(self, scope: str, people: Sequence[str]) -> Mapping[tuple[str, str], Standing]:
+        return self._read(lambda tx: sql_consent.standings(tx, scope, people))
+
+    def decisions(
+        self, scope: str, *, person: str | None = None, after: int = 0, limit: int = 100
+    ) -> Sequence[Decision]:
+        return self._read(lambda tx: sql_consent.decisions(tx, scope, person, after, limit))
+
+    def consent_troubles(self, scope: str, limit: int = 100) -> Sequence[ConsentTrouble]:
+        return self._read(lambda tx: sql_consent.troubles(tx, scope, limit))
+
+    def consent_numbers(self, scope: str) -> tuple[int, int, int]:
+        return self._read(lambda tx: sql_consent.numbers(tx, scope))
+
+    def arrived(self, scope: str, workflow: str, table: str, *, patience: timedelta, limit: int) -> Sequence[str]:
+        return self._read(lambda tx: sql_consent.arrived(tx, scope, workflow, table, patience=patience, limit=limit))
+
+    def pull_forward(self, workflow: str, keys: Sequence[RecordKey]) -> int:
+        return self._write(workflow, lambda tx: sql_consent.pull_forward(tx, workflow, keys))
 
     # -- upkeep -------------------------------------------------------------------------------------------------
 

@@ -41,7 +41,7 @@ from syncline.workflows.concurrency import ConcurrencyLimit
 from syncline.workflows.settings import EngineSettings
 from syncline.workflows.verdicts import judge, released
 from syncline.workflows.work import Plan, Reading, Work
-from syncline.workflows.writers import Event, Job, JobDone, LeaseWatch, ReadDone, WriterPool
+from syncline.workflows.writers import Event, Job, JobDone, LeaseWatch, Midway, ReadDone, WriterPool
 
 __all__ = ["Budget", "Cycle", "CycleEnd", "Tally"]
 
@@ -454,9 +454,14 @@ class Cycle:
         troubles: dict[int, tuple[BaseException, Item]] = {}
         for task, answer in zip(done.job.tasks, done.answers, strict=True):
             others_succeed = self._others_succeed
-            self._settlements.append(
-                judge(task, answer, self._settings, self._storage.now, others_succeed=others_succeed)
-            )
+            if isinstance(answer, Midway):
+                self._failures_in_a_row = 0
+                self._outage = _OUTAGE_FIRST
+                self.tally.calls += answer.calls
+                self._follow(self._work.midway(task.item, answer.answer))
+                continue
+            usual = judge(task, answer, self._settings, self._storage.now, others_succeed=others_succeed)
+            self._settlements.append(self._work.settled(task.item, answer, usual))
             if isinstance(answer, Outcome):
                 self._failures_in_a_row = 0
                 self._others_succeed = True

@@ -6,16 +6,13 @@ writes nothing.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from attrs import define, field
 
-from syncline.connectors.base import CampaignConnector, DynamicsConnector, KeyProblem
+from syncline.connectors.base import CampaignConnector, DynamicsConnector
 from syncline.definition_json import definition_to_json
 from syncline.definitions import IngressDefinition
 from syncline.errors import (
     DefinitionError,
-    EnvironmentChangedError,
     RetryLaterError,
     SchemaChangedError,
     SetupError,
@@ -25,85 +22,21 @@ from syncline.errors import (
 from syncline.mapping import LinkRule, compile_plan
 from syncline.schemas import FieldType, TableSchema
 from syncline.table_mapping import TableMapping
-from syncline.workflows.checks import Check, CheckReport, CheckResult
-from syncline.workflows.environments import moved
+from syncline.workflows.checks import CheckReport
 from syncline.workflows.guardrails import guardrail_checks
+from syncline.workflows.preflight import KEY_REMEDIES, Preflight
 from syncline.workflows.snapshot import Snapshot
 
 __all__ = ["preflight"]
 
-#: Clocks further apart than this make "modified since" questions unsafe, in seconds.
-_CLOCKS_APART = 120.0
-
-_KEY_REMEDIES = {
-    KeyProblem.NO_FIELD: "Add the field to the resource in Campaign and publish, or choose another key.",
-    KeyProblem.NO_FILTER: "Define a filter on this field in Campaign (its name and parameter are settings of the "
-    "connector's CampaignKey) and publish.",
-    KeyProblem.NO_IDENTIFICATION_KEY: "Define an identification key on this field in Campaign and publish.",
-}
-
 
 @define(kw_only=True)
-class _Preflight:
+class _Preflight(Preflight):
     definition: IngressDefinition
-    dynamics: DynamicsConnector
-    campaign: CampaignConnector
-    checks: list[Check] = field(factory=list)
     sources: dict[str, TableSchema] = field(factory=dict)
     targets: dict[str, TableSchema] = field(factory=dict)
     marks: dict[str, str | None] = field(factory=dict)
     counts: dict[str, int] = field(factory=dict)
-
-    # -- noting ----------------------------------------------------------------------------------------------------
-
-    def passed(self, name: str, detail: str = "") -> None:
-        self.checks.append(Check(name=name, result=CheckResult.PASSED, detail=detail))
-
-    def warned(self, name: str, detail: str, remedy: str) -> None:
-        self.checks.append(Check(name=name, result=CheckResult.WARNING, detail=detail, remedy=remedy))
-
-    def failed(self, name: str, detail: str, remedy: str) -> None:
-        self.checks.append(Check(name=name, result=CheckResult.FAILED, detail=detail, remedy=remedy))
-
-    def skipped(self, name: str, because: str) -> None:
-        self.checks.append(Check(name=name, result=CheckResult.SKIPPED, detail=because))
-
-    def report(self) -> CheckReport:
-        return CheckReport(checks=tuple(self.checks))
-
-    # -- looking ---------------------------------------------------------------------------------------------------
-
-    def access(self, name: str, ask: Callable[[], None]) -> bool:
-        try:
-            ask()
-        except RetryLaterError:
-            raise
-        except SynclineError as error:
-            self.failed(name, error.message, error.remedy)
-            return False
-        self.passed(name)
-        return True
-
-    def same_environments(self, previous: Snapshot | None) -> None:
-        name = "environments: the same as before"
-        if previous is None:
-            self.passed(name, "first start")
-            return
-        found = moved(previous, self.dynamics, self.campaign)
-        if found:
-            told = "; ".join(map(str, found.values()))
-            self.failed(name, f"this storage was filled elsewhere: {told}", EnvironmentChangedError.usual_remedy)
-            return
-        self.passed(name)
-
-    def clocks(self) -> None:
-        for label, offset in (("Dynamics 365", self.dynamics.clock_offset), ("Campaign", self.campaign.clock_offset)):
-            if offset is not None and abs(offset) > _CLOCKS_APART:
-                self.warned(
-                    "clocks: close enough",
-                    f"{label} is {offset:+.0f} seconds off this computer's clock",
-                    "Set this computer's clock by a time server.",
-                )
 
     def table(self, mapping: TableMapping) -> None:
         source = self.source(mapping)
@@ -161,7 +94,7 @@ class _Preflight:
         key_name = f"{mapping.resource}: key {mapping.key}"
         if key.problem is not None:
             detail = f"{key.problem.value}{'; ' + key.detail if key.detail else ''}"
-            self.failed(key_name, detail, _KEY_REMEDIES[key.problem])
+            self.failed(key_name, detail, KEY_REMEDIES[key.problem])
             return None
         self.passed(key_name)
         return schema

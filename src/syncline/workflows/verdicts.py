@@ -64,7 +64,12 @@ def retry_delay(attempts: int, settings: EngineSettings) -> timedelta:
 
 
 def judge(
-    task: Task, answer: Answer, settings: EngineSettings, now: Callable[[], datetime], *, others_succeed: bool
+    task: Task,
+    answer: Answer,
+    settings: EngineSettings,
+    now: Callable[[], datetime],
+    *,
+    others_succeed: bool,
 ) -> Settlement:
     """The settlement of a row.
 
@@ -80,6 +85,8 @@ def judge(
             return Settlement(item=item, settling=Settling.SET_ASIDE, person=task.person)
         fingerprint = task.fingerprint_if_created if answer.kind is OutcomeKind.CREATED else task.fingerprint
         return Settlement(item=item, settling=Settling.WRITTEN, fingerprint=fingerprint, forget=task.forget)
+    if not isinstance(answer, BaseException):
+        raise TypeError(f"{type(answer).__name__} is no end of a row")
     error = answer
     if isinstance(error, ThrottledError | LeaseLostError | StopWorkflowError | SetupError):
         return released(item)
@@ -90,7 +97,7 @@ def judge(
     ambiguous = not isinstance(error, ConflictError | UnavailableError)
     counts = others_succeed or not isinstance(error, UnavailableError | AmbiguousWriteError)
     if counts and item.attempts >= settings.max_attempts:
-        why = f"It failed {item.attempts} times while other records were written; last: {_described(error)}"
+        why = f"It failed {item.attempts} times while other records were written; last: {described(error)}"
         return dead(item, DeadReason.EXHAUSTED, why, ambiguous=ambiguous)
     delay = settings.retry_first / 10 if isinstance(error, ConflictError) else retry_delay(item.attempts, settings)
     return Settlement(
@@ -102,6 +109,6 @@ def judge(
     )
 
 
-def _described(error: BaseException) -> str:
+def described(error: BaseException) -> str:
     """Our own errors speak without record values; of anything else only the class is safe to repeat."""
     return str(error) if isinstance(error, SynclineError) else f"the connector raised {type(error).__name__}"

@@ -13,7 +13,7 @@ from attrs import field, frozen
 
 from syncline.backlog import Grant, Item, Settlement
 from syncline.connectors.base import Gate
-from syncline.workflows.writers import Job
+from syncline.workflows.writers import Answer, Job
 
 __all__ = ["Plan", "Reading", "Work"]
 
@@ -78,6 +78,14 @@ class Work(ABC):
     @abstractmethod
     def plan(self, items: Sequence[Item]) -> Plan:
         """Decide what becomes of leased items under the rules of this generation."""
+
+    def midway(self, item: Item, answer: object) -> Plan:
+        """Decide again about an item whose job ended `Midway`, with what it learnt. The item is still leased."""
+        raise NotImplementedError(f"{type(self).__name__} has no jobs that end midway")
+
+    def settled(self, item: Item, answer: Answer, usual: Settlement) -> Settlement:
+        """How a row's answer is settled; `usual` is what the engine makes of it."""
+        return usual
 
     @abstractmethod
     def refreshed(self, items: Sequence[Item], answer: object) -> Plan:

@@ -19,7 +19,7 @@ from syncline.clock import Clock
 from syncline.errors import LeaseLostError
 from syncline.records import Outcome
 
-__all__ = ["Answer", "Job", "JobDone", "LeaseWatch", "ReadDone", "Task", "WriterPool"]
+__all__ = ["Answer", "Job", "JobDone", "LeaseWatch", "Midway", "ReadDone", "Task", "WriterPool"]
 
 
 class LeaseWatch:
@@ -44,8 +44,17 @@ class LeaseWatch:
             raise LeaseLostError("This process may not write any more: its lease ended or it is stopping.")
 
 
+@frozen(kw_only=True)
+class Midway:
+    """What a row's writer learnt, to be decided on again by `Work.midway` on the coordinator."""
+
+    answer: object
+    #: Requests that count as engine calls at the target.
+    calls: int = 0
+
+
 #: What came of one row: an outcome, or the error that ended it.
-Answer: TypeAlias = Outcome | BaseException
+Answer: TypeAlias = Outcome | Midway | BaseException
 
 
 @frozen(kw_only=True)
@@ -75,7 +84,7 @@ class Job:
         cls,
         *,
         item: Item,
-        send: Callable[[Callable[[], None]], Outcome],
+        send: Callable[[Callable[[], None]], Outcome | Midway],
         fingerprint: bytes | None = None,
         fingerprint_if_created: bytes | None = None,
         forget: bool = False,

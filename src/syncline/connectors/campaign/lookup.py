@@ -15,7 +15,7 @@ import attrs
 
 from syncline.errors import DefinitionError, ProtocolError, RecordRefusedError
 
-__all__ = ["CampaignKey", "KeyAddresses", "collection"]
+__all__ = ["CampaignKey", "KeyAddresses", "collection", "next_page"]
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,99}")
 # Beyond this a filter is no look-up by key any more: 25 records a page.
@@ -130,10 +130,11 @@ def collection(read: Callable[[str], object], first: str) -> Iterator[Mapping[st
             if not isinstance(record, dict):
                 raise ProtocolError("Campaign answered a search with something that is no record.")
             yield record
-        url = _next(page)
+        url = next_page(page)
 
 
-def _next(page: Mapping[str, Any]) -> str | None:
+def next_page(page: Mapping[str, Any]) -> str | None:
+    """The address of the next page, or None. Raises ProtocolError for something that is no address."""
     link = page.get("next")
     href = link.get("href") if isinstance(link, dict) else link
     if href in (None, ""):

@@ -7,14 +7,16 @@ in `values`, what a resource is made of in `metadata`, whether a key can serve i
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import datetime
 from hashlib import blake2b
 from typing import Any
 
 from attrs import frozen
 
 from syncline.clock import Clock, SystemClock
-from syncline.connectors.base import CampaignCapabilities, CampaignConnector, Gate, KeyCheck
+from syncline.connectors.base import CampaignCapabilities, CampaignConnector, ChangedPage, Gate, KeyCheck
 from syncline.connectors.campaign.authentication import OAuthServerToServer, fetch_token
+from syncline.connectors.campaign.changes import CampaignChanges, page_of
 from syncline.connectors.campaign.key_check import check_key
 from syncline.connectors.campaign.lookup import CampaignKey, KeyAddresses, collection
 from syncline.connectors.campaign.metadata import read_schema
@@ -48,9 +50,10 @@ class CampaignStandard(CampaignConnector):
 
     `base_url` is the organisation's address, `https://mc.adobe.io/<organisation>`; it, the addresses below it and
     `also_trusted` are the only places anything is sent to. `keys` says per resource how records are found, where the
-    names are not the usual ones (see `CampaignKey`). `custom_resources` are offered by `tables()` beside those linked
-    to the profile, because Campaign lists only the latter. `timeout` bounds each request, in seconds. `v8` is for the
-    same API on Campaign version 8: filters without `by`, and no changes inside `location`.
+    names are not the usual ones (see `CampaignKey`), and `changes` which filter finds what changed (`CampaignChanges`).
+    `custom_resources` are offered by `tables()` beside those linked to the profile, because Campaign lists only the
+    latter. `timeout` bounds each request, in seconds. `v8` is for the same API on Campaign version 8: filters without
+    `by`, and no changes inside `location`.
 
     Fields inside a group have dotted names, such as `location.city`. A link is written as `{"PKey": key}` or as the
     key alone. Nothing of a PKey is kept: addresses of records live only between `find` and the write that follows.
@@ -65,6 +68,7 @@ class CampaignStandard(CampaignConnector):
         auth: OAuthServerToServer,
         *,
         keys: Mapping[str, CampaignKey] | None = None,
+        changes: CampaignChanges | None = None,
         custom_resources: Sequence[str] = (),
         timeout: float = 20.0,
         connections: int = 64,
@@ -79,6 +83,7 @@ class CampaignStandard(CampaignConnector):
         self._home = _home(base_url, allow_loopback_http)
         self._v8 = v8
         self._keys = dict(keys or {})
+        self._changes = changes or CampaignChanges()
         self._custom = (*self._keys, *custom_resources)
         self._addresses: dict[tuple[str, str], KeyAddresses] = {}
         self._key_fields = {resource: key.field for resource, key in self._keys.items()}
@@ -205,6 +210,11 @@ class CampaignStandard(CampaignConnector):
         content = None if answer is None else answer.json()
         number = content.get("count") if isinstance(content, dict) else None
         return number if type(number) is int and number >= 0 else None
+
+    def changed_since(self, resource: TableSchema, since: datetime | None, link: str | None) -> ChangedPage:
+        """Through the filter that `changes` names; it has to be made in Campaign, on the resource."""
+        url = self._changes.address(resource.path, since) if link is None else link
+        return page_of(resource.name, self._page(resource, url, self._changes.filter))
 
     def create(self, resource: TableSchema, values: Values) -> None:
         """Create a record.

@@ -95,6 +95,14 @@ class Commands:
         changed = self._engine.change(definition, self._found(definition, key), values, trusted=True)
         return {"changed": changed}
 
+    def do_update_many(self, resource: str, changes: dict[str, Arguments]) -> dict[str, Any]:
+        """`update` for many records: identification key to values. Keys that no record has are left out."""
+        definition = self._resource(resource)
+        table, change = self._engine.tables[resource], self._engine.change
+        found = {key: table.find(definition.key, key) for key in changes}
+        there = {key: record for key, record in found.items() if record is not None}
+        return {"changed": sum(change(definition, there[key], changes[key], trusted=True) for key in there)}
+
     def do_delete(self, resource: str, key: Any) -> dict[str, Any]:
         definition = self._resource(resource)
         self._engine.delete(definition, self._found(definition, key), trusted=True)

@@ -323,3 +323,40 @@ CREATE UNIQUE INDEX set_aside_key ON set_aside (table_id, key);
 
 -- name: create_set_aside_person
 CREATE INDEX set_aside_person ON set_aside (workflow_id, person);
+
+-- name: create_decisions
+-- The decision record: rows are added, and go only when their person is forgotten. `told` is JSON.
+CREATE TABLE decisions (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    scope TEXT NOT NULL,
+    person BLOB NOT NULL,
+    told TEXT NOT NULL
+);
+
+-- name: create_decisions_person
+CREATE INDEX decisions_person ON decisions (scope, person);
+
+-- name: create_standings
+-- What is remembered about a person and channel. `looked` is when a profile was looked for in vain, else NULL.
+CREATE TABLE standings (
+    scope TEXT NOT NULL,
+    person BLOB NOT NULL,
+    channel TEXT NOT NULL,
+    told TEXT NOT NULL,
+    looked INTEGER,
+    PRIMARY KEY (scope, person, channel)
+) WITHOUT ROWID;
+
+-- name: create_standings_waiting
+CREATE INDEX standings_waiting ON standings (scope, looked) WHERE looked IS NOT NULL;
+
+-- name: create_consent_troubles
+CREATE TABLE consent_troubles (
+    scope TEXT NOT NULL,
+    person BLOB NOT NULL,
+    since INTEGER NOT NULL,
+    attempts INTEGER NOT NULL,
+    held INTEGER NOT NULL,
+    message TEXT NOT NULL,
+    PRIMARY KEY (scope, person)
+) WITHOUT ROWID;

@@ -16,6 +16,7 @@ from typing import Final, TypeAlias
 
 from syncline.testing.storage_checks import (
     comparing,
+    consent,
     erasure,
     files,
     grants,
@@ -50,6 +51,7 @@ STORAGE_CHECKS: Final[tuple[Check, ...]] = tuple(
         letters,
         comparing,
         parents,
+        consent,
         erasure,
         upkeep,
         files,

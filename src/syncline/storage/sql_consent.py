@@ -1,0 +1,129 @@
+"""Opt-outs over SQL: the decision record, standings and troubles.
+
+What lives here: how they are stored and found, and how they are forgotten. Nothing about who wins.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Final
+
+from syncline.backlog import Entry, Grant, Lane
+from syncline.consent import ConsentNote, ConsentTrouble, Decision, Standing, decision_data
+from syncline.consent.written import decision_from_data, standing_from_json, standing_to_json
+from syncline.erasure import Trail
+from syncline.records import RecordKey
+from syncline.storage import sql_putting
+from syncline.storage.columns import as_datetime, as_microseconds, key_to_column, key_to_id, printable
+from syncline.storage.sql_transaction import Transaction
+
+__all__ = [
+    "arrived",
+    "decisions",
+    "forget",
+    "note",
+    "numbers",
+    "pull_forward",
+    "standings",
+    "troubles",
+]
+
+_MICROSECOND: Final = timedelta(microseconds=1)
+#: A profile that the ledger has and that is not there is looked for this often.
+_AGAIN: Final = timedelta(minutes=15) // _MICROSECOND
+
+
+def note(tx: Transaction, grant: Grant, told: ConsentNote) -> None:
+    """See `Storage.note_consent`."""
+    tx.hold(grant)
+    scope = _scope(grant.workflow)
+    for decision in told.decisions:
+        text = printable(json.dumps(decision_data(decision)))
+        tx.session.run("add_decision", (scope, key_to_column(decision.person), text))
+    for (person, channel), standing in told.standings.items():
+        looked = tx.now if standing.waiting else None
+        row = (scope, key_to_column(person), channel, standing_to_json(standing), looked)
+        tx.session.run("put_standing", row)
+    for trouble in told.troubles:
+        tx.session.run(
+            "put_trouble",
+            (scope, key_to_column(trouble.person), as_microseconds(trouble.since), trouble.attempts,
+             int(trouble.held), printable(trouble.message)),
+        )  # fmt: skip
+    for person in told.done:
+        tx.session.run("end_trouble", (scope, key_to_column(person)))
+
+
+def standings(tx: Transaction, scope: str, people: Sequence[str]) -> dict[tuple[str, str], Standing]:
+    """See `Storage.standings`."""
+    rows = tx.session.rows_among("standings_among", (scope,), [key_to_column(person) for person in set(people)])
+    return {(key_to_id(person), channel): standing_from_json(told) for person, channel, told in rows}
+
+
+def decisions(tx: Transaction, scope: str, person: str | None, after: int, limit: int) -> list[Decision]:
+    """See `Storage.decisions`."""
+    most = max(0, limit)
+    if person is None:
+        rows = tx.session.rows("decisions", (scope, after, most))
+    else:
+        rows = tx.session.rows("decisions_of", (scope, key_to_column(person), after, most))
+    return [decision_from_data({**json.loads(told), "id": found}) for found, told in rows]
+
+
+def troubles(tx: Transaction, scope: str, limit: int) -> list[ConsentTrouble]:
+    """See `Storage.consent_troubles`."""
+    return [
+        ConsentTrouble(
+            person=key_to_id(person), since=as_datetime(since), attempts=attempts, held=held == 1, message=message
+        )
+        for person, since, attempts, held, message in tx.session.rows("troubles", (scope, max(0, limit)))
+    ]
+
+
+def numbers(tx: Transaction, scope: str) -> tuple[int, int, int]:
+    """See `Storage.consent_numbers`."""
+    found: dict[int, int] = dict(tx.session.rows("count_troubles", (scope,)))
+    waiting = tx.session.row("count_waiting", (scope,))
+    return found.get(0, 0), found.get(1, 0), 0 if waiting is None else waiting[0]
+
+
+def arrived(tx: Transaction, scope: str, workflow: str, table: str, *, patience: timedelta, limit: int) -> list[str]:
+    """See `Storage.arrived`."""
+    try:
+        table_id = tx.find_table(tx.workflow_id(workflow), table)
+    except KeyError:
+        table_id = None
+    long_ago = tx.now - patience // _MICROSECOND
+    parameters = (scope, tx.now - min(_AGAIN, patience // _MICROSECOND), long_ago, table_id or 0, max(0, limit))
+    return [key_to_id(person) for (person,) in tx.session.rows("arrived", parameters)]
+
+
+def pull_forward(tx: Transaction, workflow: str, keys: Sequence[RecordKey]) -> int:
+    """See `Storage.pull_forward`."""
+    try:
+        workflow_id = tx.workflow_id(workflow)
+    except KeyError:
+        return 0
+    for key in keys:
+        entry = Entry(key=key, seq=tx.next_read(workflow_id), payload=None, lane=Lane.CONSENT, refresh=True)
+        sql_putting.put_again(tx, workflow_id, entry, ambiguous=False)
+    return len(keys)
+
+
+def forget(tx: Transaction, workflows: Sequence[int], person: bytes) -> Trail:
+    """Remove all about a person in the scopes of these workflows."""
+    scopes = {_scope(name) for workflow_id, name in tx.session.rows("workflows") if workflow_id in workflows}
+    removed, out = 0, set[str]()
+    for scope in scopes:
+        rows = tx.session.rows_among("standings_among", (scope,), [person])
+        out |= {channel for _, channel, told in rows if standing_from_json(told).out}
+        removed += tx.session.run("remove_decisions", (scope, person))
+        tx.session.run("remove_standings", (scope, person))
+        tx.session.run("end_trouble", (scope, person))
+    return Trail(removed=removed, opted_out=frozenset(out))
+
+
+def _scope(workflow: str) -> str:
+    return workflow.partition("/")[0]

@@ -1,0 +1,89 @@
+"""What every pre-flight looks at, and how a check is noted.
+
+What lives here: `Preflight`, which each workflow's own checks are made on. Asks both services, writes nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+from attrs import define, field
+
+from syncline.connectors.base import CampaignConnector, DynamicsConnector, KeyProblem
+from syncline.errors import EnvironmentChangedError, RetryLaterError, SynclineError
+from syncline.workflows.checks import Check, CheckReport, CheckResult
+from syncline.workflows.environments import moved
+from syncline.workflows.snapshot import Snapshot
+
+__all__ = ["KEY_REMEDIES", "Preflight"]
+
+#: Clocks further apart than this make "modified since" questions unsafe, in seconds.
+_CLOCKS_APART = 120.0
+
+KEY_REMEDIES: Final = {
+    KeyProblem.NO_FIELD: "Add the field to the resource in Campaign and publish, or choose another key.",
+    KeyProblem.NO_FILTER: "Define a filter on this field in Campaign (its name and parameter are settings of the "
+    "connector's CampaignKey) and publish.",
+    KeyProblem.NO_IDENTIFICATION_KEY: "Define an identification key on this field in Campaign and publish.",
+}
+
+
+@define(kw_only=True)
+class Preflight:
+    """The checks of one pre-flight, as they are made."""
+
+    dynamics: DynamicsConnector
+    campaign: CampaignConnector
+    checks: list[Check] = field(factory=list)
+
+    # -- noting ----------------------------------------------------------------------------------------------------
+
+    def passed(self, name: str, detail: str = "") -> None:
+        self.checks.append(Check(name=name, result=CheckResult.PASSED, detail=detail))
+
+    def warned(self, name: str, detail: str, remedy: str) -> None:
+        self.checks.append(Check(name=name, result=CheckResult.WARNING, detail=detail, remedy=remedy))
+
+    def failed(self, name: str, detail: str, remedy: str) -> None:
+        self.checks.append(Check(name=name, result=CheckResult.FAILED, detail=detail, remedy=remedy))
+
+    def skipped(self, name: str, because: str) -> None:
+        self.checks.append(Check(name=name, result=CheckResult.SKIPPED, detail=because))
+
+    def report(self) -> CheckReport:
+        return CheckReport(checks=tuple(self.checks))
+
+    # -- looking ---------------------------------------------------------------------------------------------------
+
+    def access(self, name: str, ask: Callable[[], None]) -> bool:
+        try:
+            ask()
+        except RetryLaterError:
+            raise
+        except SynclineError as error:
+            self.failed(name, error.message, error.remedy)
+            return False
+        self.passed(name)
+        return True
+
+    def same_environments(self, previous: Snapshot | None) -> None:
+        name = "environments: the same as before"
+        if previous is None:
+            self.passed(name, "first start")
+            return
+        found = moved(previous, self.dynamics, self.campaign)
+        if found:
+            told = "; ".join(map(str, found.values()))
+            self.failed(name, f"this storage was filled elsewhere: {told}", EnvironmentChangedError.usual_remedy)
+            return
+        self.passed(name)
+
+    def clocks(self) -> None:
+        for label, offset in (("Dynamics 365", self.dynamics.clock_offset), ("Campaign", self.campaign.clock_offset)):
+            if offset is not None and abs(offset) > _CLOCKS_APART:
+                self.warned(
+                    "clocks: close enough",
+                    f"{label} is {offset:+.0f} seconds off this computer's clock",
+                    "Set this computer's clock by a time server.",
+                )

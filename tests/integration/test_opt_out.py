@@ -1,0 +1,404 @@
+"""Opt-In/Out as a host uses it, against both systems of the sandbox."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.ingress_room import campaign, dataverse
+
+from syncline import (
+    FieldMapping,
+    IngressDefinition,
+    Integration,
+    MemoryStorage,
+    OptOutDefinition,
+    OptOutDirection,
+    TableMapping,
+    WorkflowState,
+)
+from syncline.backlog import Lane
+from syncline.connectors.dynamics import ClientSecret, Dataverse
+from syncline.connectors.file_drop import FileDrop
+from syncline.consent import Reason, Side
+from syncline.definitions import OptOutPair, OptOutRule
+from syncline.instrumentation import Notice, OptOutDelayed
+from syncline.records import Values
+from syncline.sandbox import Sandbox
+from syncline.workflows.base import CycleReport
+from syncline.workflows.cycle import CycleEnd
+from syncline.workflows.settings import EngineSettings
+
+EMAIL, PHONE = (
+    OptOutPair(dynamics="donotbulkemail", campaign="denyListEmail"),
+    OptOutPair(dynamics="donotphone", campaign="blackListPhone"),
+)
+NAME = FieldMapping(source="lastname", target="lastName")
+INGRESS = IngressDefinition(mappings=[TableMapping(table="contact", resource="profile", fields=[NAME])])
+SETTINGS = EngineSettings(retry_first=timedelta(milliseconds=5), retry_most=timedelta(milliseconds=20))
+ANN = "11111111-1111-4111-8111-111111111111"
+BOB = "22222222-2222-4222-8222-222222222222"
+
+
+@pytest.fixture(scope="module")
+def both() -> Iterator[Sandbox]:
+    with Sandbox() as running:
+        yield running
+
+
+@pytest.fixture
+def sandbox(both: Sandbox) -> Sandbox:
+    """Both systems as on the first day, with Ann and Bob in Dynamics."""
+    both.dynamics.call("reset")
+    both.campaign.call("reset")
+    flags = {"donotbulkemail": False, "donotphone": False}
+    both.dynamics.load("contact", [{"contactid": one, "lastname": one[:4], **flags} for one in (ANN, BOB)])
+    return both
+
+
+class Room:
+    """An integration and what was told about it."""
+
+    def __init__(self, sandbox: Sandbox, direction: str = "bidirectional", **more: Any) -> None:
+        self.sandbox = sandbox
+        self.told: list[Notice] = []
+        files = more.pop("files", None)
+        dynamics = more.pop("dynamics", None) or dataverse(sandbox)
+        definition = OptOutDefinition(direction=OptOutDirection(direction), pairs=[EMAIL, PHONE], **more)
+        self.integration = Integration(
+            dynamics=dynamics,
+            campaign=campaign(sandbox),
+            storage=MemoryStorage(),
+            ingress=INGRESS,
+            opt_out=definition,
+            opt_out_files=files,
+            settings=SETTINGS,
+            hooks=[self.told.append],
+        )
+        self.opt_out = self.integration.opt_out
+
+    def load(self) -> None:
+        """Profiles for everybody."""
+        if self.integration.ingress.status is WorkflowState.STOPPED:
+            self.integration.ingress.start()
+        self.integration.ingress.run_cycle(seconds=10)
+
+    def sync(self, *, cycles: int = 2, seconds: float = 10) -> CycleReport:
+        if self.opt_out.status is WorkflowState.STOPPED:
+            self.opt_out.start()
+        for _ in range(cycles):
+            report = self.opt_out.run_cycle(seconds=seconds)
+        assert report.status is WorkflowState.RUNNING, self.opt_out.error
+        return report
+
+    def flags(self, person: str = ANN) -> tuple[Any, Any, Any, Any]:
+        """Email and phone in Dynamics, then in Campaign."""
+        rows = {row["contactid"]: row for row in self.sandbox.dynamics.rows("contact")}
+        profile = self.sandbox.campaign.get("profile", person) or {}
+        contact = rows[person]
+        told = contact["donotbulkemail"], contact["donotphone"]
+        return (*told, profile.get("blackListEmail"), profile.get("blackListPhone"))
+
+    def pass_time(self, seconds: float) -> None:
+        for system in (self.sandbox.dynamics, self.sandbox.campaign):
+            system.shift_clock(seconds)
+
+
+def test_opt_outs_travel_both_ways_and_are_explained(sandbox: Sandbox) -> None:
+    """O1, O3, O5: each side's opt-out reaches the other; `why` tells what was known and what decided."""
+    room = Room(sandbox)
+    room.load()
+    sandbox.dynamics.update("contact", ANN, donotbulkemail=True)
+    sandbox.campaign.update("profile", ANN, blackListPhone=True)
+    report = room.sync()
+    assert room.flags() == (True, True, True, True)
+    assert room.flags(BOB) == (False, False, False, False)
+    assert (report.end, room.opt_out.backlog.size) == (CycleEnd.IDLE, 0)
+    why = room.opt_out.why(f"{{{ANN.upper()}}}")
+    assert why.opted_out == {"blackListEmail", "blackListPhone"}
+    assert {(one.pair.campaign, one.writes) for one in why} == {
+        ("blackListEmail", (Side.CAMPAIGN,)),
+        ("blackListPhone", (Side.DYNAMICS,)),
+    }
+    assert all(one.reason is Reason.OUT_WINS and one.out for one in why)
+    assert "donotbulkemail: opted out" in str(why)
+    assert "<table>" in why._repr_html_()
+    assert len(room.opt_out.why(BOB)) == 0
+    assert "Nothing was decided" in str(room.opt_out.why("<b>"))
+    assert "<b>" not in room.opt_out.why("<b>")._repr_html_()
+    assert [one.name for one in room.integration.workflows][-1] == "Opt-In/Out"
+
+
+def test_after_the_last_edit_nothing_is_written_any_more(sandbox: Sandbox) -> None:
+    """O7: our own writes come back as changes and end there."""
+    room = Room(sandbox)
+    room.load()
+    sandbox.dynamics.update("contact", ANN, donotbulkemail=True)
+    room.sync(cycles=3)
+    sandbox.campaign.keep_requests(1_000)
+    sandbox.dynamics.keep_requests(1_000)
+    sandbox.campaign.clear_requests()
+    sandbox.dynamics.clear_requests()
+    room.sync(cycles=4)
+    kept = [*sandbox.campaign.requests()["kept"], *sandbox.dynamics.requests()["kept"]]
+    assert kept
+    assert not [one for one in kept if one["method"] == "PATCH"]
+
+
+def test_a_newer_opt_in_in_campaign_reaches_dynamics(sandbox: Sandbox) -> None:
+    """O3: newer by more than the margin: Campaign's value."""
+    room = Room(sandbox)
+    room.load()
+    sandbox.dynamics.update("contact", ANN, donotbulkemail=True)
+    room.sync()
+    room.pass_time(30)
+    sandbox.campaign.update("profile", ANN, blackListEmail=False)
+    room.sync()
+    assert room.flags()[::2] == (False, False)
+    assert room.opt_out.why(ANN).decisions[-1].reason is Reason.CAMPAIGN_NEWER
+    assert room.opt_out.why(ANN).opted_out == frozenset()
+
+
+def test_dynamics_as_the_only_source_opts_in_after_a_seen_change_only(sandbox: Sandbox) -> None:
+    """Decision 14: what Campaign has of its own stays; what Dynamics took back is taken back."""
+    room = Room(sandbox, "dynamics_to_campaign")
+    room.load()
+    sandbox.campaign.update("profile", BOB, blackListEmail=True)
+    sandbox.dynamics.update("contact", ANN, donotbulkemail=True)
+    room.sync()
+    assert room.flags()[::2] == (True, True)
+    sandbox.dynamics.update("contact", ANN, donotbulkemail=False)
+    room.sync()
+    assert room.flags()[::2] == (False, False)
+    room.opt_out.replay()
+    room.opt_out.stop()
+    room.sync()
+    assert room.flags(BOB)[::2] == (False, True)
+
+
+def test_campaign_as_the_only_source(sandbox: Sandbox) -> None:
+    """Opt-outs and genuine opt-ins of Campaign reach Dynamics; Dynamics' own never reach Campaign."""
+    room = Room(sandbox, "campaign_to_dynamics")
+    room.load()
+    sandbox.campaign.update("profile", ANN, blackListPhone=True)
+    sandbox.dynamics.update("contact", BOB, donotphone=True)
+    room.sync()
+    assert room.flags()[1::2] == (True, True)
+    assert room.flags(BOB)[1::2] == (True, False)
+    room.pass_time(1)
+    sandbox.campaign.update("profile", ANN, blackListPhone=False)
+    room.sync()
+    assert room.flags()[1::2] == (False, False), "its own opt-out, taken back: no margin is needed"
+
+
+def test_exported_files_bring_campaigns_opt_outs(sandbox: Sandbox, tmp_path: Path) -> None:
+    """The documented columns, without asking Campaign for changes; a row nobody can use is set aside with its line."""
+    files = FileDrop(tmp_path, pattern="*.csv", quiet=timedelta(0))
+    room = Room(sandbox, files=files, poll_campaign=False)
+    room.load()
+    sandbox.campaign.update("profile", ANN, blackListPhone=True)
+    assert sandbox.campaign.export_opt_outs(str(tmp_path / "opt-outs_1.csv")) == 2
+    (tmp_path / "opt-outs_2.csv").write_text(f"externalId,denyListEmail\n{BOB.upper()},yes\n,true\n", encoding="utf-8")
+    room.sync()
+    assert room.flags()[1::2] == (True, True)
+    (letter,) = room.opt_out.dead_letters
+    assert "opt-outs_2.csv, line 3" in letter.message
+    # The file says Bob is opted out and Campaign's own answer does not: what was read once is owed.
+    assert room.flags(BOB)[::2] == (True, True)
+    report = room.sync()
+    assert (report.read, room.opt_out.backlog.size) == (0, 0), "each file is read once"
+
+
+def test_a_refused_opt_out_is_loud_and_never_given_up(sandbox: Sandbox) -> None:
+    """O4: no dead letter; a trouble is shown and told until the opt-out is delivered. The other side gets its own."""
+    room = Room(sandbox)
+    room.load()
+    sandbox.campaign.update("profile", ANN, blackListPhone=True)
+    sandbox.dynamics.update("contact", ANN, donotbulkemail=True)
+    sandbox.dynamics.issue_rejects(ANN)
+    room.sync(cycles=12, seconds=0.05)
+    assert room.flags() == (True, False, True, True)
+    assert len(room.opt_out.dead_letters) == 0
+    consent = room.opt_out.consent
+    assert consent.at_risk
+    assert (consent.undelivered, consent.troubles[0].person) == (1, ANN)
+    assert "CONSENT AT RISK" in str(consent)
+    assert "CONSENT AT RISK" in consent._repr_html_()
+    assert any(isinstance(notice, OptOutDelayed) for notice in room.told)
+    assert {group.lane for group in room.integration.storage.counts(room.opt_out.id).groups} == {Lane.CONSENT}
+    sandbox.dynamics.issue_rejects(ANN, None)
+    room.sync(cycles=3)
+    assert room.flags() == (True, True, True, True)
+    assert not room.opt_out.consent.at_risk
+
+
+def test_an_opt_in_is_held_while_the_clocks_are_apart(sandbox: Sandbox) -> None:
+    """O4: beyond the margin an opt-in waits, visibly; opt-outs pass; when the clocks agree it goes through."""
+    room = Room(sandbox)
+    room.load()
+    sandbox.dynamics.update("contact", ANN, donotbulkemail=True)
+    room.sync()
+    sandbox.campaign.shift_clock(60)
+    sandbox.campaign.update("profile", ANN, blackListEmail=False)
+    sandbox.campaign.update("profile", BOB, blackListEmail=True)
+    room.sync(seconds=0.3)
+    assert room.flags()[::2] == (True, False)
+    assert room.flags(BOB)[::2] == (True, True)
+    assert room.opt_out.consent.held == 1
+    assert not room.opt_out.consent.at_risk
+    assert any(check.name == "clocks: within the margin" for check in room.opt_out.check().warnings)
+    sandbox.dynamics.shift_clock(60)
+    room.sync(cycles=3)
+    assert room.flags()[::2] == (False, False)
+    assert room.opt_out.consent.held == 0
+
+
+class Racing(Dataverse):
+    """Somebody edits a contact between our reading and our write."""
+
+    sandbox: Sandbox
+    races = 1
+
+    def update_over(self, table: str, record: str, values: Values, *, etag: str) -> str:
+        if self.races:
+            self.races -= 1
+            self.sandbox.dynamics.update(table, record, donotbulkemail=True, donotphone=False)
+        return super().update_over(table, record, values, etag=etag)
+
+
+def test_a_write_to_dynamics_never_covers_a_newer_opt_out(sandbox: Sandbox) -> None:
+    """F-66: an opt-out that arrives while an opt-in is being written: 412, read again, decide again."""
+    secret = ClientSecret(
+        sandbox.tenant_id, sandbox.client_id, sandbox.client_secret, authority_url=sandbox.authority_url
+    )
+    racing = Racing(sandbox.dynamics_url, secret, allow_loopback_http=True)
+    racing.sandbox, racing.races = sandbox, 0
+    room = Room(sandbox, dynamics=racing)
+    room.load()
+    sandbox.dynamics.update("contact", ANN, donotbulkemail=True)
+    room.sync()
+    room.pass_time(30)
+    sandbox.campaign.update("profile", ANN, blackListEmail=False)
+    room.pass_time(30)
+    racing.races = 1
+    room.sync()
+    assert room.flags()[::2] == (True, True)
+
+
+def test_an_opt_out_waits_for_its_profile_and_pulls_it_forward(sandbox: Sandbox) -> None:
+    """F-67: no profile yet: visible, and applied as soon as ingress has brought the profile."""
+    room = Room(sandbox)
+    sandbox.dynamics.update("contact", ANN, donotbulkemail=True)
+    room.integration.ingress.start()
+    room.sync()
+    assert room.opt_out.consent.waiting == 1
+    assert room.opt_out.backlog.size == 0
+    assert room.integration.ingress.backlog.size == 1
+    room.load()
+    storage = room.integration.storage
+    assert isinstance(storage, MemoryStorage)
+    storage.set_time_offset(3_600)
+    room.sync()
+    assert room.flags()[::2] == (True, True)
+    assert room.opt_out.consent.waiting == 0
+
+
+def test_the_survivor_of_a_merge_is_out_if_either_was(sandbox: Sandbox) -> None:
+    """O4: also where only the other contact's profile was opted out; and a later opt-in is not undone by a replay."""
+    room = Room(sandbox)
+    room.load()
+    sandbox.campaign.update("profile", BOB, blackListPhone=True)
+    sandbox.dynamics.update("contact", BOB, donotbulkemail=True)
+    room.sync()
+    sandbox.dynamics.merge_contacts(ANN, BOB)
+    room.sync()
+    assert room.flags() == (True, True, True, True)
+    assert {one.reason for one in room.opt_out.why(ANN)} == {Reason.CARRIED_OVER}
+    room.pass_time(30)
+    sandbox.campaign.update("profile", ANN, blackListPhone=False)
+    room.sync()
+    room.opt_out.replay()
+    room.opt_out.stop()
+    room.sync(cycles=3)
+    assert room.flags() == (True, False, True, False)
+
+
+def test_what_is_forgotten_stays_opted_out(sandbox: Sandbox) -> None:
+    """X11: decisions go with the person; under the same id the person is opted out from the first look."""
+    room = Room(sandbox)
+    room.load()
+    sandbox.dynamics.update("contact", ANN, donotbulkemail=True)
+    room.sync()
+    erased = room.integration.forget(ANN)
+    assert (erased.decisions, erased.opted_out) == (1, frozenset({"blackListEmail"}))
+    assert len(room.opt_out.why(ANN)) == 0
+    sandbox.dynamics.delete("contact", ANN)
+    sandbox.campaign.delete("profile", ANN)
+    sandbox.dynamics.load("contact", [{"contactid": ANN, "lastname": "Back", "donotbulkemail": False}])
+    room.load()
+    sandbox.campaign.update("profile", ANN, blackListPhone=True)
+    room.sync()
+    assert room.flags()[::2] == (True, True)
+
+
+def test_the_decision_record_is_exported_for_an_audit(sandbox: Sandbox) -> None:
+    """Every decision, in order, as CSV and as JSON lines, with both values, both times and how precise they are."""
+    room = Room(sandbox)
+    room.load()
+    for person in (ANN, BOB):
+        sandbox.dynamics.update("contact", person, donotbulkemail=True)
+    room.sync()
+    rows = list(csv.DictReader(room.opt_out.consent.csv_lines()))
+    told = [json.loads(line) for line in room.opt_out.consent.json_lines()]
+    assert len(rows) == len(told) == 2
+    assert [int(row["id"]) for row in rows] == [one["id"] for one in told]
+    assert {row["person"] for row in rows} == {ANN, BOB}
+    assert rows[0]["dynamics_precision_seconds"] == "1.0"
+    assert told[0]["pair"] == {"dynamics": "donotbulkemail", "campaign": "blackListEmail"}
+    assert told[0]["reason"] == "out_wins"
+
+
+def failed(room: Room) -> str:
+    return " | ".join(f"{check.name}: {check.detail}" for check in room.opt_out.check().failed)
+
+
+def test_what_does_not_fit_is_refused_at_the_start(sandbox: Sandbox) -> None:
+    """S-33: a missing column, a wrong type and a column that says the opposite never start."""
+    sandbox.dynamics.add_column(
+        "contact",
+        "new_reachable",
+        "Boolean",
+        options=[{"value": 0, "label": "Opted out"}, {"value": 1, "label": "Opted in"}],
+    )
+    room = Room(sandbox)
+    for column, problem in (("nothing", "no column"), ("lastname", "no boolean"), ("new_reachable", "the opposite")):
+        room.opt_out.edit(
+            OptOutDefinition(
+                direction=OptOutDirection.DYNAMICS_TO_CAMPAIGN,
+                pairs=[OptOutPair(dynamics=column, campaign="blackListEmail")],
+            )
+        )
+        assert problem in failed(room)
+    room.opt_out.edit(OptOutDefinition())
+    assert "disabled" in failed(room)
+    room.opt_out.start()
+    assert room.opt_out.run_cycle().status is WorkflowState.FAILED
+
+
+def test_a_source_for_campaigns_opt_outs_is_needed(sandbox: Sandbox) -> None:
+    """Neither a filter on lastModified nor exported files: said before anything runs. Push has no time: a warning."""
+    assert "neither asked for nor exported" in failed(Room(sandbox, poll_campaign=False))
+    push = OptOutPair(dynamics="donotphone", campaign="blackListPushnotification")
+    room = Room(sandbox)
+    room.opt_out.edit(OptOutDefinition(direction=OptOutDirection.BIDIRECTIONAL, pairs=[push]))
+    assert "no time for this channel" in str(room.opt_out.check().warnings)
+    one_way = OptOutDefinition(direction=OptOutDirection.DYNAMICS_TO_CAMPAIGN, pairs=[push], rule=OptOutRule.BASE3_HYB)
+    room.opt_out.edit(one_way)
+    assert "both directions" in str(room.opt_out.check().warnings)
+    sandbox.campaign.call("drop_field", resource="profile", field="lastModified")
+    assert "changed profiles" in failed(Room(sandbox))
