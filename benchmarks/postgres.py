@@ -31,11 +31,11 @@ from uuid import uuid4
 
 import psycopg
 from attrs import define, field
+from psycopg import sql
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks.queues.contender import Record, records
-from psycopg import sql
 
 from syncline.backlog import Entry, Settlement, Settling
 from syncline.records import RecordKey
