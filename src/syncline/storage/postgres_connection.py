@@ -350,8 +350,7 @@ class PostgresConnection:
 
     def create_tables(self) -> None:
         """Everything the schema has, in the transaction under way."""
-        for query in postgres_schema():
-            self._say(sql.SQL(query))
+        self._say(sql.SQL(";\n".join(postgres_schema())))
 
     def _say(self, query: sql.SQL | sql.Composed) -> None:
         try:
