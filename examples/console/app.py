@@ -12,7 +12,7 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
-from . import egress_pages, mapping_pages, workflow_pages
+from . import egress_pages, mapping_pages, opt_out_pages, workflow_pages
 from .estate import Estate
 from .session import COOKIE, SecurityHeaders, Sessions
 from .visit import Form, Visit, endpoint, rendered
@@ -49,6 +49,8 @@ def _instance_routes() -> list[Route]:
         "/history": pages.history,
         "/ingress": mappings.table_mappings,
         "/egress": egress_pages.switches,
+        "/opt_out": opt_out_pages.opt_outs,
+        "/why": opt_out_pages.why,
         "/ingress/add": mappings.new_mapping,
         "/{kind}/backlog": pages.backlog,
         "/{kind}/backlog/live": pages.backlog_figures,
@@ -63,6 +65,7 @@ def _instance_routes() -> list[Route]:
     done = {
         "/settings": pages.run_checks,
         "/egress": egress_pages.save_switches,
+        "/opt_out": opt_out_pages.save_opt_outs,
         "/ingress/add": mappings.add_mapping,
         "/ingress/held": mappings.decide_held,
         "/{kind}/act": pages.act,

@@ -37,7 +37,7 @@ class Instance:
     @property
     def workflows(self) -> Mapping[str, Workflow[Any]]:
         """The workflows by kind, in the order of the page."""
-        return {one.kind: one for one in (self.integration.ingress, self.integration.egress)}
+        return {one.kind: one for one in (self.integration.ingress, self.integration.egress, self.integration.opt_out)}
 
     def dynamics_table(self, table: str) -> TableSchema | None:
         """The schema, at most a minute old."""

@@ -27,6 +27,8 @@ PAGES = {
     "backlog": "/i/contoso/ingress/backlog",
     "dead-letters": "/i/contoso/ingress/dead-letters",
     "egress": "/i/contoso/egress",
+    "opt-out": "/i/contoso/opt_out",
+    "why": "/i/contoso/why?contact=nobody",
     "settings": "/i/contoso/settings",
     "history": "/i/contoso/history",
 }
@@ -145,7 +147,7 @@ def test_the_settings_check_both_connections(opening: Opening) -> None:
     page.get_by_role("button", name="May I publish now?").click()
     expect(page.get_by_role("heading", name="Yes")).to_be_visible()
     page.get_by_role("button", name="Run the checks").click()
-    expect(page.get_by_role("heading", name="ready to start")).to_have_count(2)
+    expect(page.get_by_role("heading", name="ready to start")).to_have_count(3)
     console.sandbox.campaign.revoke_tokens()
     console.sandbox.dynamics.set_change_tracking("contact", False)
     page.get_by_role("button", name="Run the checks").click()
