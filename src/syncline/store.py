@@ -406,10 +406,10 @@ class Storage(ConsentStore, Upkeep):
         """What is known of these records, each of them, that others point to."""
 
     @abstractmethod
-    def circle(self, workflow: str, child: RecordKey, parent: RecordKey) -> Sequence[RecordKey]:
-        """The records that would wait for each other if `child` waited for `parent`: from the child back to it.
+    def waits_for(self, workflow: str, record: RecordKey) -> Sequence[RecordKey]:
+        """The record that this one waits for, the one that that one waits for, and so on.
 
-        Empty when they would not.
+        Ends with one that does not wait, or before one that was named already; empty when the record does not wait.
         """
 
     # -- ledger -------------------------------------------------------------------------------------------------

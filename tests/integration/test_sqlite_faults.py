@@ -157,7 +157,7 @@ def reads(storage: SQLStorage) -> dict[str, Callable[[], object]]:
         "held_records": lambda: storage.held_records(WORKFLOW, "contact", 1),
         "suppressed": lambda: storage.suppressed("acme", ["a"]),
         "parents": lambda: storage.parents(WORKFLOW, [key("a")]),
-        "circle": lambda: storage.circle(WORKFLOW, key("a"), key("b")),
+        "waits_for": lambda: storage.waits_for(WORKFLOW, key("a")),
         "gate": lambda: storage.gate("p"),
         "file_marks": lambda: storage.file_marks(WORKFLOW),
         "standings": lambda: storage.standings("acme", ["p"]),

@@ -18,7 +18,7 @@ from syncline.storage.columns import as_microseconds, key_to_column, key_to_id
 from syncline.storage.dialect import Row
 from syncline.storage.sql_transaction import DELETE, READY, STATES, WAITING, Transaction
 
-__all__ = ["Ended", "circle", "end_waits", "ended", "is_there", "parents", "wait"]
+__all__ = ["Ended", "end_waits", "ended", "is_there", "parents", "wait", "waits_for"]
 
 #: Waits ended in one transaction at most for each table because their time came.
 _DUE_AT_ONCE: Final = 10_000
@@ -124,18 +124,15 @@ def _as_parent(key: RecordKey, row: Row | None, *, dead: bool) -> Parent:
     )
 
 
-def circle(tx: Transaction, workflow: str, child: RecordKey, parent: RecordKey) -> list[RecordKey]:
-    """See `Storage.circle`."""
+def waits_for(tx: Transaction, workflow: str, record: RecordKey) -> list[RecordKey]:
+    """See `Storage.waits_for`."""
     workflow_id = tx.workflow_id(workflow)
     names = tx.table_names(workflow_id)
-    way, here = [child], parent
-    while here != child:
-        if here in way:
-            return []  # a circle that the child only points into: one of its own records will find it
-        way.append(here)
+    way, here = [record], record
+    while True:
         table_id = tx.find_table(workflow_id, here.table)
         row = None if table_id is None else tx.session.row("waits_for", (table_id, key_to_column(here.id)))
-        if row is None:
-            return []
-        here = RecordKey(table=names[row[0]], id=key_to_id(row[1]))
-    return [*way, child]
+        here = here if row is None else RecordKey(table=names[row[0]], id=key_to_id(row[1]))
+        if here in way:
+            return way[1:]
+        way.append(here)

@@ -232,8 +232,8 @@ class SQLStorage(Storage):
     def parents(self, workflow: str, keys: Collection[RecordKey]) -> Mapping[RecordKey, Parent]:
         return self._read(lambda tx: sql_children.parents(tx, workflow, keys))
 
-    def circle(self, workflow: str, child: RecordKey, parent: RecordKey) -> Sequence[RecordKey]:
-        return self._read(lambda tx: sql_children.circle(tx, workflow, child, parent))
+    def waits_for(self, workflow: str, record: RecordKey) -> Sequence[RecordKey]:
+        return self._read(lambda tx: sql_children.waits_for(tx, workflow, record))
 
     # -- ledger -------------------------------------------------------------------------------------------------
 

@@ -90,8 +90,13 @@ class WorkflowView(Shown):
         return ", ".join(filter(None, (self.status.value, "stopping" if self.stopping else "", throttled)))
 
     def _note(self) -> Note | None:
-        lines = (*_error_lines(self.error), *self.warnings, *map(str, self.reading), *self._pending_lines())
+        told = (*map(str, self.reading), *self._waiting_lines(), *self._pending_lines())
+        lines = (*_error_lines(self.error), *self.warnings, *told)
         return Note(title=self.name, lines=lines) if lines else None
+
+    def _waiting_lines(self) -> tuple[str, ...]:
+        waiting = self.backlog.waiting
+        return (f"{count(waiting)} waiting for their parent",) if waiting else ()
 
     def _pending_lines(self) -> tuple[str, ...]:
         if not self.pending_changes:

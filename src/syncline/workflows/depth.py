@@ -45,6 +45,7 @@ def view_of(
         eta=_eta(counts.moving, rate),
         trend=_trend(samples, counts.size),
         leased=leased,
+        waiting=counts.waiting,
         held=counts.held,
         throttled=counts.moving - leased if throttled_until is not None else 0,
         throttled_until=throttled_until,

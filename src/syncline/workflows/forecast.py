@@ -10,6 +10,7 @@ from __future__ import annotations
 from attrs import define
 
 from syncline.mapping import RefuseDecision, SkipDecision, SkipReason, TablePlan, decide
+from syncline.table_mapping import LinkBy
 from syncline.views.forecast import Certainty, Figure, Forecast, TableForecast
 from syncline.workflows.next_start import NextStart
 
@@ -51,12 +52,12 @@ def _by_counting(start: NextStart, table: str) -> TableForecast:
         held=_at_most(known if may_delete and start.would_wait(table, known, known=known) else 0),
         filtered_out=Figure.unknown() if mapping.filters else Figure(0),
         refused=Figure.unknown(),
-        calls=_most_calls(start, table, counted, create=_create(start), delete=_DELETE),
+        calls=_most_calls(start, table, counted, create=_create(start), delete=_DELETE, more=_look_ups(start, table)),
         original_calls=_most_calls(start, table, counted, create=1, delete=1),
     )
 
 
-def _most_calls(start: NextStart, table: str, source: int | None, *, create: int, delete: int) -> Figure:
+def _most_calls(start: NextStart, table: str, source: int | None, *, create: int, delete: int, more: int = 0) -> Figure:
     """The dearest of all cases that fit the counts.
 
     Where deletes are found that is when all known records are gone and all that is read is new; else when all known
@@ -66,7 +67,12 @@ def _most_calls(start: NextStart, table: str, source: int | None, *, create: int
         return Figure.unknown()
     known, queued = start.known(table), start.queued(table)
     dearer = known * delete if start.finds_deletes(table) else min(source, known) * (_UPDATE - create)
-    return _at_most(source * create + dearer + queued * _QUEUED)
+    return _at_most(source * (create + more) + dearer + queued * _QUEUED)
+
+
+def _look_ups(start: NextStart, table: str) -> int:
+    """Records that are looked up for one write, at most, because links take their PKeys."""
+    return sum(link.by is LinkBy.PKEY for link in start.definition.mapping(table).links)
 
 
 def _at_most(value: int | None) -> Figure:
@@ -93,6 +99,8 @@ class _Tally:
     """What a full read came to."""
 
     read: int = 0
+    #: Links to give a PKey, for each of which at most one record is looked up.
+    links: int = 0
     #: Records that the ledger knows and that are still in the source.
     there: int = 0
     creates: int = 0
@@ -116,8 +124,8 @@ def _by_reading(start: NextStart, table: str) -> TableForecast:
     deletes, moving = tally.left + missing - waits, queued - start.held(table)
     # A start that reads only changes does not see what an edit would change in records that stay as they are.
     sure = Certainty.EXACT if read.reads_all else Certainty.AT_MOST
-    calls_sure = Certainty.AT_MOST if moving else sure
-    calls = tally.creates * _create(start) + tally.updates * _UPDATE + deletes * _DELETE
+    calls_sure = Certainty.AT_MOST if moving or tally.links else sure
+    calls = tally.creates * _create(start) + tally.updates * _UPDATE + deletes * _DELETE + tally.links
     original = tally.creates + tally.updates * 2 + tally.identical + deletes + waits
     return TableForecast(
         table=table,
@@ -152,10 +160,10 @@ def _read(start: NextStart, plan: TablePlan) -> _Tally:
                 _note_skip(tally, decision.reason)
             elif decision.write.delete:
                 tally.left += 1
-            elif decision.write.known:
-                tally.updates += 1
             else:
-                tally.creates += 1
+                tally.updates += decision.write.known
+                tally.creates += not decision.write.known
+                tally.links += sum(parent.rule.by_pkey for parent in decision.parents)
     return tally
 
 

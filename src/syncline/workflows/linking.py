@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import timedelta
+from itertools import pairwise
 from typing import Final, TypeAlias
 
 from attrs import define, field, frozen
@@ -33,7 +34,6 @@ __all__ = ["Inquiry", "Judgement", "Linking", "Verdict"]
 #: A wait is looked at again after this long, and each time after as long again as it has lasted.
 _FIRST_LOOK: Final = timedelta(minutes=1)
 #: Rows in these states are on their way without anybody's doing.
-_IN_LINE: Final = (ItemState.READY, ItemState.LEASED)
 _UNDER_WAY: Final = (ItemState.READY, ItemState.LEASED, ItemState.DELAYED)
 
 
@@ -89,6 +89,8 @@ class Linking:
     positions: Mapping[str, ReadPosition]
     #: Parents that Campaign was asked about in this cycle.
     _looked_up: dict[RecordKey, bool] = field(factory=dict, init=False)
+    #: Who waits for whom by the verdicts of the moment, which nobody has stored yet.
+    _waiting: dict[RecordKey, RecordKey] = field(factory=dict, init=False)
 
     @property
     def before(self) -> Mapping[str, frozenset[str]]:
@@ -102,6 +104,7 @@ class Linking:
         wanted = {parent.key for _, decision in writes for parent in decision.parents}
         standing = self.storage.parents(self.workflow, wanted) if wanted else {}
         missing: dict[RecordKey, None] = {}
+        self._waiting.clear()
         verdicts = [self._verdict(item, decision, standing, inquiry, missing) for item, decision in writes]
         known = frozenset(key for key, parent in standing.items() if parent.known)
         return Judgement(verdicts=verdicts, wanted=[_wanted(key) for key in missing], known=known)
@@ -147,14 +150,30 @@ class Linking:
         return _GO
 
     def _about_queued(self, item: Item, linked: LinkedTo, parent: Parent, *, fresh: bool) -> Verdict:
-        if parent.state is ItemState.WAITING or parent.key == item.key:
-            circle = self.storage.circle(self.workflow, item.key, parent.key)
-            if circle:
-                way = " -> ".join(map(str, circle))
-                return self._dead(item, linked, _CIRCLE.format(way), fresh=fresh)
-        if parent.state not in _IN_LINE and self._expired(item):
+        if circle := self._circle(item.key, parent):
+            return self._dead(item, linked, _CIRCLE.format(" -> ".join(map(str, circle))), fresh=fresh)
+        if self._expired(item):
             return self._dead(item, linked, _LATE.format(self.settings.parent_wait), fresh=True)
         return self._waits(item, linked)
+
+    def _circle(self, child: RecordKey, parent: Parent) -> list[RecordKey]:
+        """The records that would wait for each other if the child waited for this parent; empty if they would not."""
+        if parent.state is not ItemState.WAITING and parent.key != child and parent.key not in self._waiting:
+            return []
+        stored: dict[RecordKey, RecordKey] = {}
+        way, here = [child], parent.key
+        while here != child:
+            if here in way:
+                return []  # the child only points into a circle: one of its own records finds it
+            way.append(here)
+            if here not in self._waiting and here not in stored:
+                chain = [here, *self.storage.waits_for(self.workflow, here)]
+                stored.update(pairwise(chain))
+            following = self._waiting.get(here) or stored.get(here)
+            if following is None:
+                return []
+            here = following
+        return [*way, child]
 
     def _about_asked(
         self, item: Item, linked: LinkedTo, change: Change | None, missing: dict[RecordKey, None]
@@ -183,6 +202,7 @@ class Linking:
         since = item.waits_from or now
         latest = max(since + self.settings.parent_wait, now + _FIRST_LOOK)
         look_again = min(now + max(now - since, _FIRST_LOOK), latest)
+        self._waiting[item.key] = linked.key
         settlement = Settlement(item=item, settling=Settling.WAITING, parent=linked.key, retry_at=look_again)
         return Verdict(settlement=settlement)
 

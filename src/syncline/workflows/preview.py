@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from attrs import define
+from attrs import define, evolve, field
 
 from syncline.connectors.base import CampaignConnector
 from syncline.errors import SkipRecordError
-from syncline.mapping import RefuseDecision, SkipDecision, SkipReason, TablePlan, WriteDecision, decide
-from syncline.records import Change, RecordKey, TargetRecord, Values, Write
+from syncline.mapping import LinkedTo, RefuseDecision, SkipDecision, SkipReason, TablePlan, WriteDecision, decide
+from syncline.records import Change, RecordKey, TargetRecord, Value, Values, Write
 from syncline.views.preview import FieldChange, Preview, PreviewedRecord, PreviewKind
 from syncline.workflows.next_start import NextStart
 
@@ -58,7 +58,7 @@ def preview_table(start: NextStart, table: str, limit: int) -> Preview:
 def _preview(start: NextStart, plan: TablePlan, changes: Iterable[Change], *, complete: bool) -> Preview:
     changes = tuple(changes)
     ledger = start.ledger(plan.table, [change.key.id for change in changes])
-    look = _Look(plan=plan, campaign=start.campaign, first=start.first(plan.table))
+    look = _Look(start=start, plan=plan, campaign=start.campaign, first=start.first(plan.table))
     records = tuple(look.at(change, ledger.get(change.key.id)) for change in changes)
     return Preview(table=plan.table, resource=plan.resource, records=records, complete=complete, look_ups=look.look_ups)
 
@@ -67,10 +67,14 @@ def _preview(start: NextStart, plan: TablePlan, changes: Iterable[Change], *, co
 class _Look:
     """Looks at one record after the other, and counts the questions to Campaign."""
 
+    start: NextStart
     plan: TablePlan
     campaign: CampaignConnector
     first: bool
     look_ups: int = 0
+    #: Of records that others point to: why they are not in Campaign, and what a link to them is given.
+    _missing: dict[RecordKey, SkipReason | bool] = field(factory=dict, init=False)
+    _links: dict[RecordKey, Value] = field(factory=dict, init=False)
 
     def at(self, change: Change, entry: bytes | None) -> PreviewedRecord:
         decision = decide(change, self.plan, entry, first=self.first)
@@ -79,7 +83,47 @@ class _Look:
         if isinstance(decision, SkipDecision):
             kind, reason = _SKIPS[decision.reason]
             return PreviewedRecord(key=change.key, kind=kind, reason=reason)
-        return self._written(change, decision)
+        waits = ""
+        for parent in decision.parents:
+            missing = self._why_missing(parent)
+            if isinstance(missing, SkipReason):
+                return _orphan(change.key, parent, missing)
+            waits = waits or (f"waits for {parent.key}" if missing else "")
+        shown = self._written(change, self._with_links(decision))
+        return evolve(shown, reason=waits) if waits and shown.kind is not PreviewKind.REFUSED else shown
+
+    def _why_missing(self, parent: LinkedTo) -> SkipReason | bool:
+        """False when it is in Campaign, True when it is on its way there, else why it never will be."""
+        key = parent.key
+        if key not in self._missing:
+            self._missing[key] = False if self.start.ledger(key.table, [key.id]).get(key.id) else self._ask(parent)
+        return self._missing[key]
+
+    def _ask(self, parent: LinkedTo) -> SkipReason | bool:
+        key, plan = parent.key, self.start.plan(parent.key.table)
+        self.look_ups += 1
+        try:
+            if self.campaign.find(plan.target, parent.rule.key_field, key.id) is not None:
+                return False
+        except SkipRecordError:
+            pass  # several have the key: none of them is the one
+        found = self.start.dynamics.fetch(key.table, plan.columns, [key.id]).get(key.id)
+        decision = decide(found or Change(key=key, values=None), plan, None, first=False)
+        return decision.reason if isinstance(decision, SkipDecision) else True
+
+    def _with_links(self, decision: WriteDecision) -> WriteDecision:
+        """What the link fields are given, as far as the records they lead to are there."""
+        links: dict[str, Value] = {}
+        for parent in (one for one in decision.parents if one.rule.by_pkey):
+            if parent.key not in self._links:
+                self.look_ups += 1
+                resource = self.start.plan(parent.key.table).target
+                self._links[parent.key] = self.campaign.link_to(resource, parent.rule.key_field, parent.id)
+            if self._links[parent.key] is not None:
+                links[parent.rule.link.target] = self._links[parent.key]
+        write = decision.write
+        create, update = {**write.create_values, **links}, {**write.update_values, **links}
+        return evolve(decision, write=evolve(write, create_values=create, update_values=update))
 
     def _written(self, change: Change, decision: WriteDecision) -> PreviewedRecord:
         self.look_ups += 1
@@ -105,6 +149,13 @@ class _Look:
 
 def _refused(key: RecordKey, error: SkipRecordError) -> PreviewedRecord:
     return PreviewedRecord(key=key, kind=PreviewKind.REFUSED, reason=str(error), field=error.field)
+
+
+def _orphan(key: RecordKey, parent: LinkedTo, why: SkipReason) -> PreviewedRecord:
+    told = "does not pass its filters" if why is SkipReason.FILTERED_OUT else "is not in Dynamics"
+    source = parent.rule.link.source
+    reason = f"{source} points to {parent.key}, which {told}"
+    return PreviewedRecord(key=key, kind=PreviewKind.REFUSED, reason=reason, field=source)
 
 
 def _deleted(change: Change, found: TargetRecord | None) -> PreviewedRecord:

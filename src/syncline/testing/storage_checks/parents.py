@@ -238,20 +238,20 @@ def check_what_is_known_of_parents(subject: Subject) -> None:
     assert storage.parents(WORKFLOW, [queued.key])[queued.key].state is ItemState.DELAYED
 
 
-def check_circles_are_found(subject: Subject) -> None:
-    """Records that would wait for each other are told, in order; a chain that ends is none."""
+def check_who_waits_for_whom(subject: Subject) -> None:
+    """Told from one record to the next, in order, up to one that does not wait, and once round a circle."""
     grant, storage = subject.grant(), subject.storage
     items = subject.put_and_lease(grant, *(entry(record) for record in "abc"))
     a, b, c = (item.key for item in items)
     look_again = storage.now() + timedelta(seconds=_HOUR)
     for item, parent in zip(items[:2], (b, c), strict=True):
         storage.settle(grant, [Settlement(item=item, settling=Settling.WAITING, parent=parent, retry_at=look_again)])
-    assert list(storage.circle(WORKFLOW, c, a)) == [c, a, b, c]
-    assert list(storage.circle(WORKFLOW, c, c)) == [c, c]
-    assert list(storage.circle(WORKFLOW, key("d"), a)) == []
-    assert list(storage.circle(WORKFLOW, c, key("nowhere", "lead"))) == []
+    assert list(storage.waits_for(WORKFLOW, a)) == [b, c]
+    assert list(storage.waits_for(WORKFLOW, c)) == []
+    assert list(storage.waits_for(WORKFLOW, key("nowhere", "lead"))) == []
     storage.settle(grant, [Settlement(item=items[2], settling=Settling.WAITING, parent=a, retry_at=look_again)])
-    assert list(storage.circle(WORKFLOW, key("d"), a)) == []
+    assert list(storage.waits_for(WORKFLOW, a)) == [b, c]
+    assert list(storage.waits_for(WORKFLOW, b)) == [c, a]
 
 
 def check_parents_leave_before_children(subject: Subject) -> None:
