@@ -372,8 +372,16 @@ class Cycle:
             self._fruitless = True
             self._follow(self._work.refreshed(plan.refreshing, future.result()))
             return
-        self._release(plan.refreshing)
         self._source_trouble(error, about=", ".join(sorted({item.key.table for item in plan.refreshing})))
+        self._settlements.extend(self._postponed(item) for item in plan.refreshing)
+
+    def _postponed(self, item: Item) -> Settlement:
+        """Back until whoever could not be asked can be: at once would be to ask again without end."""
+        wait = self._reads_from - self._clock.monotonic()
+        if wait <= 0:
+            return released(item)
+        retry_at = self._storage.now() + timedelta(seconds=wait)
+        return Settlement(item=item, settling=Settling.RETRY, retry_at=retry_at, counts=False)
 
     def _source_trouble(self, error: BaseException, about: str) -> None:
         if isinstance(error, LeaseLostError):
