@@ -162,7 +162,7 @@ def test_a_wait_has_an_end() -> None:
     assert letters(history) == {named("contact", 0): "parent"}
     (letter,) = history.workflow.dead_letters
     assert _LATE.partition("{")[0] in letter.message
-    assert "1 day" in letter.message
+    assert "24 hours" in letter.message
     history.target.faults.clear()
     history.drain()
     assert letters(history) == {}

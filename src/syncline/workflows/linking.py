@@ -153,7 +153,7 @@ class Linking:
         if circle := self._circle(item.key, parent):
             return self._dead(item, linked, _CIRCLE.format(" -> ".join(map(str, circle))), fresh=fresh)
         if self._expired(item):
-            return self._dead(item, linked, _LATE.format(self.settings.parent_wait), fresh=True)
+            return self._dead(item, linked, self._late(), fresh=True)
         return self._waits(item, linked)
 
     def _circle(self, child: RecordKey, parent: Parent) -> list[RecordKey]:
@@ -185,7 +185,7 @@ class Linking:
             filtered = decision.reason is SkipReason.FILTERED_OUT
             return self._dead(item, linked, _FILTERED.format(linked.key.table) if filtered else _GONE, fresh=True)
         if self._expired(item):
-            return self._dead(item, linked, _LATE.format(self.settings.parent_wait), fresh=True)
+            return self._dead(item, linked, self._late(), fresh=True)
         missing[linked.key] = None
         return self._waits(item, linked)
 
@@ -196,6 +196,9 @@ class Linking:
 
     def _expired(self, item: Item) -> bool:
         return item.waits_from is not None and self.storage.now() - item.waits_from >= self.settings.parent_wait
+
+    def _late(self) -> str:
+        return _LATE.format(f"{self.settings.parent_wait / timedelta(hours=1):g} hours")
 
     def _waits(self, item: Item, linked: LinkedTo) -> Verdict:
         now = self.storage.now()
