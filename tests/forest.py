@@ -358,7 +358,9 @@ class ForestHistory(histories.History):
         missing = self._missing_parent(table, row)
         if missing:
             named = letter is not None and letter.reason is DeadReason.PARENT and str(missing) in letter.message
-            return "" if named else f"points to {missing}, which never comes, and {letter} does not say so"
+            # What was written while its parent was there, and has not changed since, stays as it is.
+            stays = there is not None and not self._difference(table, row, there)
+            return "" if named or stays else f"points to {missing}, which never comes, and {letter} does not say so"
         if letter is not None:
             return f"is dead although it could be written: {letter.message}"
         if there is None:
