@@ -280,6 +280,11 @@ class BacklogCounts:
         return sum(number for group, number in self.groups.items() if group.state is ItemState.WAITING)
 
     @property
+    def on_the_way(self) -> int:
+        """What keeps the writers busy: all but what is held or waits, whose parents are still to be read perhaps."""
+        return self.moving - self.waiting
+
+    @property
     def moving(self) -> int:
         """What will be written without anybody's word: all that is queued but what is held."""
         return self.size - self.held.total()

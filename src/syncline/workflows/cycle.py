@@ -39,7 +39,7 @@ from syncline.records import Outcome, OutcomeKind
 from syncline.store import Sample, Storage
 from syncline.workflows.concurrency import ConcurrencyLimit
 from syncline.workflows.settings import EngineSettings
-from syncline.workflows.verdicts import judge, released
+from syncline.workflows.verdicts import judge, postponed, released
 from syncline.workflows.work import Plan, Reading, Work
 from syncline.workflows.writers import Event, Job, JobDone, LeaseWatch, Midway, ReadDone, WriterPool
 
@@ -181,7 +181,7 @@ class Cycle:
 
         Raises what the storage raises, with nothing in flight either.
         """
-        self._queued = self._count_queued()
+        self._queued = self._storage.counts(self.grant.workflow).on_the_way
         self._watch.allow(self._writing_time())
         try:
             with ThreadPoolExecutor(max_workers=1, thread_name_prefix=f"syncline-{self.grant.workflow}-reader") as pool:
@@ -248,7 +248,7 @@ class Cycle:
             self._looked_at = now
             if not self._storage.workflow(self.grant.workflow).wanted:
                 self._end = CycleEnd.STOP
-            self._queued = self._count_queued()
+            self._queued = self._storage.counts(self.grant.workflow).on_the_way
         if now - self._sampled_at >= _SAMPLE_EVERY:
             self._sample()
             self._sampled_at = now
@@ -262,11 +262,6 @@ class Cycle:
         sendable = self._ready and self._clock.monotonic() >= self._leasing_from
         page = self._reading is not None and not self._kept
         return page or self._refreshing is not None or bool(self._fruitless and (self._refresh_next or sendable))
-
-    def _count_queued(self) -> int:
-        """What keeps the writers busy. Waiting rows do not count: what they wait for is still to be read, perhaps."""
-        counts = self._storage.counts(self.grant.workflow)
-        return counts.moving - counts.waiting
 
     def _sample(self) -> None:
         counts = self._storage.counts(self.grant.workflow)
@@ -373,15 +368,9 @@ class Cycle:
             self._follow(self._work.refreshed(plan.refreshing, future.result()))
             return
         self._source_trouble(error, about=", ".join(sorted({item.key.table for item in plan.refreshing})))
-        self._settlements.extend(self._postponed(item) for item in plan.refreshing)
-
-    def _postponed(self, item: Item) -> Settlement:
-        """Back until whoever could not be asked can be: at once would be to ask again without end."""
-        wait = self._reads_from - self._clock.monotonic()
-        if wait <= 0:
-            return released(item)
-        retry_at = self._storage.now() + timedelta(seconds=wait)
-        return Settlement(item=item, settling=Settling.RETRY, retry_at=retry_at, counts=False)
+        # At once would be to ask again without end.
+        until = self._storage.now() + timedelta(seconds=self._reads_from - self._clock.monotonic())
+        self._settlements.extend(postponed(item, until) for item in plan.refreshing)
 
     def _source_trouble(self, error: BaseException, about: str) -> None:
         if isinstance(error, LeaseLostError):

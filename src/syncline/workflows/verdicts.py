@@ -27,7 +27,7 @@ from syncline.records import Outcome, OutcomeKind
 from syncline.workflows.settings import EngineSettings
 from syncline.workflows.writers import Answer, Task
 
-__all__ = ["dead", "held", "judge", "released", "retry_delay", "skipped"]
+__all__ = ["dead", "held", "judge", "postponed", "released", "retry_delay", "skipped"]
 
 #: For the ledger: the target may have the record, and nobody knows with which values.
 _IN_DOUBT = b""
@@ -36,6 +36,11 @@ _IN_DOUBT = b""
 def released(item: Item) -> Settlement:
     """Back into the queue as if it had never been claimed."""
     return Settlement(item=item, settling=Settling.RELEASED)
+
+
+def postponed(item: Item, until: datetime) -> Settlement:
+    """Back into the queue, not before then, because somebody could not be asked about it; no fault of the record."""
+    return Settlement(item=item, settling=Settling.RETRY, retry_at=until, counts=False)
 
 
 def held(item: Item) -> Settlement:
