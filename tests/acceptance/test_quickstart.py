@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -25,12 +26,14 @@ def run(*options: str) -> tuple[int, str]:
 
 @pytest.mark.slow
 def test_the_quickstart_ends_in_step_and_shows_the_way_there() -> None:
-    """Checks, the list with its warning, a filter, held deletions, a dead letter, a lost column, what is the same."""
+    """All three workflows: edits, held deletions, a dead letter, a lost column, events, opt-outs, what is the same."""
     status, said = run()
 
     assert status == 0
     assert "In step: 700 contacts are the same on both sides, 0 differ, 0 are missing" in said
     assert "In step: 320 vehicles are the same on both sides, 0 differ, 0 are missing" in said
+    assert "In step: 700 people's opt-outs are the same on both sides, 0 differ, 0 are missing" in said
+    assert re.search(r"In step: [\d,]+ people's events of a kind are the same on both sides, 0 differ", said)
     for shown in (
         "✓ profile: key externalId",
         "Edit, Stop [!]",
@@ -38,6 +41,8 @@ def test_the_quickstart_ends_in_step_and_shows_the_way_there() -> None:
         "does not pass the filters",
         "80 deletions of new_vehicle wait for a confirmation",
         "new_vehicle.new_registeredon is gone",
+        "✓ send: regarding a contact",
+        "written to Dynamics",
         "RST-360011",
         "0 dead letters are left",
     ):
