@@ -29,8 +29,9 @@ __all__ = ["Breakdown", "Measured", "Part"]
 #: Functions by the name their caller knows them by, and the part they belong to.
 _FUNCTIONS = {
     "syncline.workflows.ingress.decide": "mapping: decide",
+    "syncline.workflows.writing.decide": "mapping: decide",
     "syncline.workflows.ingress.encode_values": "JSON of the backlog",
-    "syncline.workflows.ingress.decode_values": "JSON of the backlog",
+    "syncline.workflows.writing.decode_values": "JSON of the backlog",
     "syncline.connectors.http.client.dump": "JSON of requests",
     "syncline.connectors.http.response.load": "JSON of answers",
     "syncline.connectors.http.client.HttpClient.request": "HTTP",
