@@ -1,9 +1,9 @@
-"""The benchmark of ingress runs from end to end, so that it is still there when somebody wants to know."""
+"""The benchmarks of both workflows run from end to end, so that they are still there when somebody wants to know."""
 
 from __future__ import annotations
 
 import pytest
-from benchmarks import ingress
+from benchmarks import egress, ingress
 from benchmarks import postgres as on_postgres
 from tests.postgres_room import Server
 
@@ -38,3 +38,11 @@ def test_the_benchmark_on_postgresql_runs(postgres: Server, capsys: pytest.Captu
     assert "Batches of 20" in told
     assert told.count("1.00 x as long as syncline") == 2
     assert postgres.ask("SELECT 1 FROM pg_namespace WHERE nspname LIKE 'bench%%'") == []
+
+
+def test_the_egress_benchmark_runs_and_tells_what_it_measured(capsys: pytest.CaptureFixture[str]) -> None:
+    """Every event is shown once for each contender, and the ratio to the best loop is told."""
+    egress.main(["--events", "100", "--repeats", "1"])
+    told = capsys.readouterr().out
+    for expected in ("\nSyncline ", "\nbare loop, 4 threads ", "Goal: 0.6 x"):
+        assert expected in told

@@ -165,7 +165,7 @@ def test_who_is_not_let_in_is_told(server: Server, tmp_path: Path) -> None:
 def test_a_connection_that_broke_is_made_again(server: Server) -> None:
     """What passes is told as unavailable, and the next question connects anew."""
     put(server, "a.csv", 3)
-    drop = FileDrop(reach(server, timeout=5.0))
+    drop = FileDrop(reach(server))
     assert read(drop) == ["0", "1", "2"]
     server.down()
     with pytest.raises(UnavailableError):

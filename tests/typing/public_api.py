@@ -6,6 +6,7 @@ changes it, makes the `typing` session fail.
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import assert_type
 
 import syncline
@@ -42,7 +43,11 @@ from syncline import (
     Workflow,
     WorkflowState,
 )
+from syncline.connectors.file_drop import FileDrop
+from syncline.exported_files import FileMark, FileRow
+from syncline.file_format import FileFormat
 from syncline.instrumentation import Hook, Notice
+from syncline.records import Event, EventKind
 from syncline.state_machine import Action
 from syncline.views import (
     BacklogView,
@@ -63,6 +68,7 @@ from syncline.views import (
     WorkflowView,
     progress_bar,
 )
+from syncline.workflows.egress import Accepted
 
 
 def definitions() -> tuple[IngressDefinition, EgressDefinition, OptOutDefinition]:
@@ -122,6 +128,18 @@ def run(integration: Integration) -> None:
             assert_type(report.status, WorkflowState)
             assert_type(report.written, int)
             bar.update(workflow.backlog)
+
+
+def push(integration: Integration, files: FileDrop) -> None:
+    event = Event(kind=EventKind.OPEN, contact="contact id", occurred_on=datetime.now(UTC), log_id="1")
+    egress: Workflow[EgressDefinition] = integration.egress
+    assert_type(egress.backlog, BacklogView)
+    assert_type(integration.egress.accept([event]), Accepted)
+    assert_type(integration.egress.replay(by="somebody"), int)
+    (found, *_) = files.files()
+    page = files.read(found, None, FileFormat(delimiter=";"), 100)
+    assert_type(page.mark, FileMark)
+    assert_type(page.rows, tuple[FileRow, ...])
 
 
 def look_ahead(integration: Integration) -> None:
