@@ -455,7 +455,8 @@ def _values(event: Event, table: ActivityTable) -> Iterator[tuple[str, str]]:
 
 
 def _moment(moment: datetime) -> str:
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ").rjust(20, "0")
+    # `strftime` takes forty times as long, and does not fill years up to four digits everywhere.
+    return f"{moment.astimezone(UTC).replace(microsecond=0, tzinfo=None).isoformat()}Z"
 
 
 def _check_length(schema: TableSchema, column: str, value: str) -> None:
