@@ -131,7 +131,7 @@ class Integration:
 
     def purge(self, *, by: str = "") -> Purged:
         """Remove now what the retention settings of the workflows do not keep; what went, all together."""
-        return self.ingress.purge(by=by)
+        return self.ingress.purge(by=by) + self.egress.purge(by=by) + self.opt_out.purge(by=by)
 
     def close(self) -> None:
         """Let go of connections and files. Using the integration afterwards opens them again."""

@@ -229,12 +229,14 @@ def test_a_refused_opt_out_is_loud_and_never_given_up(sandbox: Sandbox) -> None:
     assert (consent.undelivered, consent.troubles[0].person) == (1, ANN)
     assert "CONSENT AT RISK" in str(consent)
     assert "CONSENT AT RISK" in consent._repr_html_()
+    assert "CONSENT AT RISK: 1 opt-outs could not be delivered yet" in str(room.integration.workflows)
     assert any(isinstance(notice, OptOutDelayed) for notice in room.told)
     assert {group.lane for group in room.integration.storage.counts(room.opt_out.id).groups} == {Lane.CONSENT}
     sandbox.dynamics.issue_rejects(ANN, None)
     room.sync(cycles=3)
     assert room.flags() == (True, True, True, True)
     assert not room.opt_out.consent.at_risk
+    assert "AT RISK" not in str(room.integration.workflows)
 
 
 def test_an_opt_in_is_held_while_the_clocks_are_apart(sandbox: Sandbox) -> None:
@@ -250,6 +252,7 @@ def test_an_opt_in_is_held_while_the_clocks_are_apart(sandbox: Sandbox) -> None:
     assert room.flags()[::2] == (True, False)
     assert room.flags(BOB)[::2] == (True, True)
     assert room.opt_out.consent.held == 1
+    assert "1 opt-ins wait until the clocks of both systems agree" in room.opt_out.view.warnings
     assert not room.opt_out.consent.at_risk
     assert any(check.name == "clocks: within the margin" for check in room.opt_out.check().warnings)
     sandbox.dynamics.shift_clock(60)

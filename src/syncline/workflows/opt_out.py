@@ -117,6 +117,12 @@ class OptOutWorkflow(Workflow[OptOutDefinition]):
             read=partial(self._storage.decisions, self._scope),
         )
 
+    def _warnings(self) -> tuple[str, ...]:
+        undelivered, held, _ = self._storage.consent_numbers(self._scope)
+        at_risk = f"CONSENT AT RISK: {undelivered:,} opt-outs could not be delivered yet; they are tried without end"
+        waiting = f"{held:,} opt-ins wait until the clocks of both systems agree"
+        return (*((at_risk,) if undelivered else ()), *((waiting,) if held else ()), *super()._warnings())
+
     # -- acting --------------------------------------------------------------------------------------------------------
 
     def replay(self, *, by: str = "") -> None:
