@@ -23,7 +23,7 @@ nox.options.sessions = ["lint", "typing", "tests", "minimums", "docs", "examples
 
 PROJECT = nox.project.load_toml("pyproject.toml")
 VERSIONS = nox.project.python_versions(PROJECT)
-EVERYTHING = ".[certificate,opentelemetry,postgres,sandbox]"
+EVERYTHING = ".[certificate,opentelemetry,postgres,sandbox,sftp]"
 #: No test needs another one, nor a machine to itself.
 SIDE_BY_SIDE = ("-n", "auto", "--maxprocesses", "4", "--dist", "worksteal")
 
@@ -164,7 +164,7 @@ def build(session: nox.Session) -> None:
     session.run("python", "-m", "build", "--outdir", str(away / "dist"), silent=True)
     (wheel,) = (away / "dist").glob("*.whl")
     session.run("python", "-m", "pip", "uninstall", "-qy", "syncline")
-    session.install(f"syncline[certificate,opentelemetry,postgres,sandbox] @ {wheel.as_uri()}")
+    session.install(f"syncline[certificate,opentelemetry,postgres,sandbox,sftp] @ {wheel.as_uri()}")
     for name in ("tests", "docs", "README.md", "pyproject.toml"):
         (shutil.copytree if Path(name).is_dir() else shutil.copy)(name, _cleared(away / name))
     session.chdir(away)

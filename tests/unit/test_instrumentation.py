@@ -16,6 +16,7 @@ from syncline.instrumentation import (
     DeadLettered,
     DeletesHeld,
     Edited,
+    FileRead,
     Instrumentation,
     LeaseLost,
     Notice,
@@ -53,6 +54,9 @@ EVERY_KIND: list[Notice] = [
         skipped=1,
         refused=1,
         seconds=0.5,
+    ),
+    FileRead(
+        workflow="egress", file="delivery_log_1.csv", rows=9, queued=6, skipped=2, refused=1, done=True, seconds=0.1
     ),
     WritesSettled(workflow="ingress", written=7, skipped=1, delayed=1, dead=0, calls=15, seconds=2.0),
     Throttled(workflow="ingress", principal="campaign", until=datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)),
