@@ -349,6 +349,29 @@ def test_what_is_forgotten_stays_opted_out(sandbox: Sandbox) -> None:
     assert room.flags()[::2] == (True, True)
 
 
+@pytest.mark.parametrize(
+    ("direction", "rule"), [("dynamics_to_campaign", OptOutRule.DOCUMENTED), ("bidirectional", OptOutRule.BASE3_HYB)]
+)
+def test_another_column_of_a_pair_takes_no_opt_out_back(sandbox: Sandbox, direction: str, rule: OptOutRule) -> None:
+    """O4: what one column of Dynamics said is not the word of the one that takes its place in the pair."""
+    sandbox.dynamics.update("contact", ANN, donotbulkemail=True, donotemail=False)
+    sandbox.dynamics.update("contact", BOB, donotemail=False)
+    room = Room(sandbox, direction, rule=rule)
+    room.load()
+    room.sync()
+    room.pass_time(10)
+    room.sync()
+    assert room.flags() == (True, False, True, False)
+    room.opt_out.stop()
+    room.opt_out.run_cycle(seconds=5)
+    other = OptOutPair(dynamics="donotemail", campaign="denyListEmail")
+    room.opt_out.edit(OptOutDefinition(direction=OptOutDirection(direction), rule=rule, pairs=[other, PHONE]))
+    room.opt_out.replay()
+    room.sync(cycles=3)
+    assert room.flags() == (True, False, True, False)
+    assert room.flags(BOB) == (False, False, False, False)
+
+
 def test_the_decision_record_is_exported_for_an_audit(sandbox: Sandbox) -> None:
     """Every decision, in order, as CSV and as JSON lines, with both values, both times and how precise they are."""
     room = Room(sandbox)

@@ -190,6 +190,7 @@ def standing_after(case: Case, verdict: Verdict) -> Standing:
         inherited=before.inherited and undelivered,
         recorded=before.recorded,
         carried_to=before.carried_to,
+        column=before.column,
     )
 
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 
 from syncline.definitions import OptOutPair, OptOutRule
 
@@ -89,6 +89,33 @@ class Standing:
     carried_to: str = ""
     #: What was decided and recorded last, in short, so that trying again records nothing twice.
     recorded: str = ""
+    #: The column of Dynamics that all this is about; empty where nothing of Dynamics is remembered.
+    column: str = ""
+
+    @property
+    def opted_out(self) -> bool:
+        """Whether an opt-out is known, be it decided on or only read so far."""
+        return bool(self.out or self.owed or self.inherited)
+
+    def on(self, column: str) -> Standing:
+        """What of this counts for a column of Dynamics: what another one said is no word, and no opt-in follows it.
+
+        An opt-out that was still on its way is carried out all the same.
+        """
+        if self.column in ("", column):
+            return self if self.column else evolve(self, column=column)
+        return evolve(
+            self,
+            column=column,
+            dynamics_out=False,
+            dynamics_at=None,
+            dynamics_mark="",
+            agreed=False,
+            ripe=False,
+            copied=False,
+            owed=self.owed - {Side.DYNAMICS},
+            inherited=self.inherited or self.waiting or Side.DYNAMICS in self.owed,
+        )
 
 
 @frozen(kw_only=True)

@@ -118,7 +118,7 @@ def forget(tx: Transaction, workflows: Sequence[int], person: bytes) -> Trail:
     removed, out = 0, set[str]()
     for scope in scopes:
         rows = tx.session.rows_among("standings_among", (scope,), [person])
-        out |= {channel for _, channel, told in rows if standing_from_json(told).out}
+        out |= {channel for _, channel, told in rows if standing_from_json(told).opted_out}
         removed += tx.session.run("remove_decisions", (scope, person))
         tx.session.run("remove_standings", (scope, person))
         tx.session.run("end_trouble", (scope, person))

@@ -91,13 +91,19 @@ class ConsentLane:
         standings = self.storage.standings(self.scope, list(people))
         notes: dict[tuple[str, str], Standing] = {}
         due: list[str] = []
+        columns = {pair.campaign: pair.dynamics for pair in self.parties.pairs}
         for person, seen in people.items():
-            known = {channel: standings.get((person, channel)) for channel in self.channels}
+            known = {
+                pair.campaign: None
+                if (found := standings.get((person, pair.campaign))) is None
+                else found.on(pair.dynamics)
+                for pair in self.parties.pairs
+            }
             if seen is None:
                 worth = any(standing is not None for standing in known.values())
             else:
                 notes |= {
-                    (person, channel): owed
+                    (person, channel): owed.on(columns[channel])
                     for channel, sighting in seen.items()
                     if (owed := _owed(side, sighting, known[channel])) is not None
                 }
@@ -156,7 +162,7 @@ class ConsentLane:
 
     def _judge(self, pair: OptOutPair, met: Met, known: Standing | None, stays_out: bool) -> _Judged:
         # A suppression counts for somebody of whom nothing is known; what they do from then on is their own word.
-        standing = known or Standing(inherited=stays_out)
+        standing = (known or Standing(inherited=stays_out)).on(pair.dynamics)
         case = Case(
             dynamics=met.dynamics[pair.campaign],
             campaign=met.campaign[pair.campaign],
@@ -179,7 +185,7 @@ class ConsentLane:
                 standing = evolve(standing, recorded=recorded)
             if merged:
                 standing = evolve(standing, waiting=False)
-            if standing != (one.known or Standing()):
+            if standing != (one.known or Standing(column=one.pair.dynamics)):
                 standings[person, one.pair.campaign] = standing
         done = () if writes or any(one.verdict.held for one in judged) else (person,)
         if decisions or standings or done:

@@ -16,6 +16,7 @@ from syncline.testing.storage_checks.subject import ACTION, NOON, WORKFLOW, Subj
 _ANN: Final = "11111111-1111-4111-8111-111111111111"
 _BOB: Final = "22222222-2222-4222-8222-222222222222"
 _EMAIL, _FAX = "blackListEmail", "blackListFax"
+_PHONE, _MAIL = "blackListPhone", "blackListPostalMail"
 _OPT_OUT: Final = "acme/opt_out"
 
 
@@ -144,13 +145,21 @@ def check_consent_is_forgotten_with_its_person(subject: Subject) -> None:
         grant,
         ConsentNote(
             decisions=[_decision(), _decision(), _decision(_BOB)],
-            standings={(_ANN, _EMAIL): _STANDING, (_ANN, _FAX): Standing(out=False), (_BOB, _EMAIL): _STANDING},
+            standings={
+                (_ANN, _EMAIL): _STANDING,
+                (_ANN, _FAX): Standing(out=False),
+                # Read or handed over, and not decided on yet: opt-outs as well.
+                (_ANN, _PHONE): Standing(owed=frozenset({Side.DYNAMICS})),
+                (_ANN, _MAIL): Standing(inherited=True),
+                (_BOB, _EMAIL): _STANDING,
+            },
             troubles=[ConsentTrouble(person=_ANN, since=NOON, attempts=1, message="refused")],
         ),
     )
     erased = storage.forget("acme", _ANN, ACTION)
-    assert (erased.decisions, erased.opted_out) == (2, frozenset({_EMAIL}))
-    assert storage.suppressed("acme", [_ANN, _BOB]) == {_ANN: frozenset({_EMAIL})}
+    out = frozenset({_EMAIL, _PHONE, _MAIL})
+    assert (erased.decisions, erased.opted_out) == (2, out)
+    assert storage.suppressed("acme", [_ANN, _BOB]) == {_ANN: out}
     assert [one.person for one in storage.decisions("acme")] == [_BOB]
     assert storage.standings("acme", [_ANN, _BOB]) == {(_BOB, _EMAIL): _STANDING}
     assert storage.consent_numbers("acme") == (0, 0, 0)
