@@ -5,12 +5,14 @@ What lives here: one function from what was seen and remembered to a verdict. Pu
 - Both sides say the same: so be it. A side without a word (null, missing, no such record) never opts anybody in.
 - They differ, one opted out and one opted in: **opted out wins unless the opt-in is known to be newer.** What counts
   as known depends on the direction and the rule:
+
   - *Campaign's opt-in*, where Campaign is a source: its attribute was changed later than Dynamics' record, by more
     than the margin (DOCUMENTED). BASE3_HYB and the direction Campaign to Dynamics also take it when Dynamics' opt-out
     is our own untouched copy of Campaign's and Campaign's attribute was changed after that one.
   - *Dynamics' opt-in*: never under DOCUMENTED. BASE3_HYB takes it when both sides were seen opted out, Dynamics after
     Campaign, and Campaign's attribute was not changed since. In the direction Dynamics to Campaign it is taken when
     Dynamics was seen opted out before and Campaign's opt-out is the one seen then.
+
 - An opt-in that rests on comparing two clocks is held while they are further apart than the margin.
 - A record that was created again has taken nothing back, and gets the opt-out that was known of it.
 """
