@@ -349,6 +349,25 @@ def test_what_is_forgotten_stays_opted_out(sandbox: Sandbox) -> None:
     assert room.flags()[::2] == (True, True)
 
 
+@pytest.mark.parametrize("direction", ["bidirectional", "dynamics_to_campaign"])
+def test_who_comes_back_after_an_erasure_is_opted_out_without_a_word(sandbox: Sandbox, direction: str) -> None:
+    """X11: also when their deletion was seen and nothing in the new records gives a reason to look."""
+    room = Room(sandbox, direction)
+    room.load()
+    sandbox.dynamics.update("contact", ANN, donotbulkemail=True)
+    room.sync()
+    room.integration.forget(ANN)
+    sandbox.dynamics.delete("contact", ANN)
+    sandbox.campaign.delete("profile", ANN)
+    room.load()
+    room.sync()
+    sandbox.dynamics.load("contact", [{"contactid": ANN, "lastname": "Back", "donotbulkemail": False}])
+    room.load()
+    room.sync()
+    assert room.flags()[2], "Campaign has the opt-out"
+    assert room.flags()[0] is (direction == "bidirectional")
+
+
 @pytest.mark.parametrize(
     ("direction", "rule"), [("dynamics_to_campaign", OptOutRule.DOCUMENTED), ("bidirectional", OptOutRule.BASE3_HYB)]
 )

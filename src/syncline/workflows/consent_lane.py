@@ -92,6 +92,10 @@ class ConsentLane:
         notes: dict[tuple[str, str], Standing] = {}
         due: list[str] = []
         columns = {pair.campaign: pair.dynamics for pair in self.parties.pairs}
+        # Of whom nothing is remembered, an erasure may have kept that they are opted out.
+        suppressed = self.storage.suppressed(
+            self.scope, [person for person in people if any((person, one) not in standings for one in columns)]
+        )
         for person, seen in people.items():
             known = {
                 pair.campaign: None
@@ -107,7 +111,11 @@ class ConsentLane:
                     for channel, sighting in seen.items()
                     if (owed := _owed(side, sighting, known[channel])) is not None
                 }
-                worth = any(_is_news(side, sighting, known[channel]) for channel, sighting in seen.items())
+                stays_out = suppressed.get(person, frozenset())
+                worth = any(
+                    _is_news(side, sighting, known[channel]) or (known[channel] is None and channel in stays_out)
+                    for channel, sighting in seen.items()
+                )
             if worth:
                 due.append(person)
         if notes:
