@@ -391,6 +391,25 @@ def test_another_column_of_a_pair_takes_no_opt_out_back(sandbox: Sandbox, direct
     assert room.flags(BOB) == (False, False, False, False)
 
 
+def test_a_profile_that_is_created_again_gets_an_opt_out_without_a_time_back(sandbox: Sandbox) -> None:
+    """O4: push notification has no change time; that the profile is another one is told by when it was created."""
+    room = Room(sandbox, "dynamics_to_campaign")
+    push = OptOutPair(dynamics="donotemail", campaign="blackListPushnotification")
+    room.opt_out.edit(OptOutDefinition(direction=OptOutDirection.DYNAMICS_TO_CAMPAIGN, pairs=[push, PHONE]))
+    room.load()
+    sandbox.campaign.update("profile", ANN, blackListPushnotification=True)
+    sandbox.dynamics.update("contact", ANN, donotphone=True)
+    room.sync()
+    sandbox.campaign.delete("profile", ANN)
+    room.pass_time(10)
+    sandbox.campaign.load("profile", [{"externalId": ANN, "lastName": "Again"}])
+    sandbox.dynamics.update("contact", ANN, lastname="Again")
+    room.sync()
+    profile = sandbox.campaign.get("profile", ANN)
+    assert profile is not None
+    assert (profile["blackListPushnotification"], profile["blackListPhone"]) == (True, True)
+
+
 def test_the_decision_record_is_exported_for_an_audit(sandbox: Sandbox) -> None:
     """Every decision, in order, as CSV and as JSON lines, with both values, both times and how precise they are."""
     room = Room(sandbox)

@@ -83,9 +83,13 @@ def _took_nothing_back(standing: Standing, dynamics: Sighting) -> bool:
 
 
 def _is_another_profile(standing: Standing, campaign: Sighting) -> bool:
-    """A profile without a value, or whose attribute never changed, is not the one that was opted out."""
+    """A profile without a value, or whose attribute never changed, is not the one that was opted out.
+
+    An attribute without a time never shows a change: there, when the profile was created tells.
+    """
     silent = campaign.exists and not campaign.out and (campaign.changed_at is None or campaign.out is None)
-    return silent and standing.out is True and standing.campaign_at is not None
+    another = bool(standing.campaign_born) and campaign.born not in ("", standing.campaign_born)
+    return silent and standing.out is True and (another or standing.campaign_at is not None)
 
 
 def _same_contact(standing: Standing, dynamics: Sighting) -> bool:
@@ -185,6 +189,7 @@ def standing_after(case: Case, verdict: Verdict) -> Standing:
         lent=before.lent and campaign.out is False,
         lent_at=(before.lent_at or campaign.changed_at) if before.lent and campaign.out is False else None,
         dynamics_born=dynamics.born or before.dynamics_born,
+        campaign_born=campaign.born or before.campaign_born,
         # While a decision is held, or a record is missing, what was read must not be forgotten.
         owed=before.owed if verdict.held or undelivered else frozenset(),
         owed_at=before.owed_at if verdict.held or undelivered else None,

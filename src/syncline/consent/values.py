@@ -77,6 +77,7 @@ class Standing:
     lent: bool = False
     lent_at: datetime | None = None
     dynamics_born: str = ""
+    campaign_born: str = ""
     #: Sides that were read opted out and not decided on yet, with Campaign's time.
     owed: frozenset[Side] = frozenset()
     owed_at: datetime | None = None
