@@ -148,6 +148,21 @@ def test_a_record_that_points_to_itself_ends() -> None:
     assert "wait for each other" in next(iter(history.workflow.dead_letters)).message
 
 
+@pytest.mark.parametrize("length", [1, 2, 3])
+def test_records_that_campaign_has_may_point_at_each_other(length: int) -> None:
+    """Nothing is missing that they could wait for, although all of the circle changes at once."""
+    history = forest(*(("account", number, "A", "a", None) for number in range(length)))
+    history.drain()
+    for number in range(length):
+        history.grow_all([("account", number, "B", "a", None)])
+        history.world.rows["account", record_id(number)]["parentid"] = record_id((number + 1) % length)
+    history.drain()
+    assert (letters(history), history.workflow.backlog.size) == ({}, 0)
+    for row in history.world.stored["cusAccount"]:
+        assert row["lastName"] == "B"
+    assert history.wrongs() == []
+
+
 def test_a_wait_has_an_end() -> None:
     """A parent that gets nowhere for a day: its child is set aside with its name, and follows when it lands."""
     history = forest(("account", 0, "A", "a", None), ("contact", 0, "C", "a", 0))

@@ -142,9 +142,9 @@ class Linking:
         return self._about_asked(item, linked, inquiry.parents[parent.key], missing)
 
     def _about_known(self, item: Item, linked: LinkedTo, parent: Parent, *, fresh: bool) -> Verdict:
-        """Campaign has it, unless what is queued takes it away."""
+        """Campaign has it, unless what is queued takes it away; what waits for the record itself is no deletion."""
         if parent.state is ItemState.LEASED:
-            return self._waits(item, linked)
+            return _GO if self._circle(item.key, parent) else self._waits(item, linked)
         if parent.deleting and parent.state in _UNDER_WAY:
             return self._waits(item, linked) if fresh else _ASK
         return _GO
