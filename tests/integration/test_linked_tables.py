@@ -93,6 +93,28 @@ def test_a_link_without_a_key_is_never_sent(sandbox: Sandbox) -> None:
         assert integration.campaign.link_to(account, "accountId", COMPANY) is None
 
 
+def test_the_remedy_for_a_parent_that_somebody_deleted_in_campaign_works(sandbox: Sandbox) -> None:
+    """A child linked by PKey says what brings its parent back; a replay, which trusts the ledger, would not."""
+    with join(sandbox, MemoryStorage(), definition=definition(BY_PKEY)) as integration:
+        ingress = integration.ingress
+        ingress.start()
+        drain(integration)
+        sandbox.campaign.delete("cusAccount", COMPANY)
+        sandbox.dynamics.update("contact", _first(sandbox), lastname="Changed")
+        drain(integration)
+        (letter,) = ingress.dead_letters
+        assert "reconcile('account', queue=True)" in letter.message
+        ingress.reconcile("account", queue=True)
+        drain(integration)
+        ingress.dead_letters.retry()
+        drain(integration)
+        assert len(ingress.dead_letters) == 0
+        row = sandbox.campaign.get("profile", letter.key.id)
+        assert row is not None
+        assert row["lastName"] == "Changed"
+        assert row["cusAccount"]
+
+
 def test_a_link_of_cardinality_1_is_warned_about_and_works(sandbox: Sandbox) -> None:
     """Campaign hides a record whose parent is not there: it is not written before, so that it is never hidden."""
     sandbox.campaign.set_link("cusVehicle", "owner", mandatory=True)

@@ -108,7 +108,8 @@ class LinkTraffic:
                 raise RecordRefusedError(
                     f"{parent.key}, which {parent.rule.link.source} points to, is not in Campaign any more.",
                     field=parent.rule.link.source,
-                    remedy=f"Replay {parent.key.table}, then retry this record.",
+                    # A replay would not do: the ledger says that the record is there as it should be.
+                    remedy=f"Queue it by reconcile({parent.key.table!r}, queue=True), then retry this record.",
                 )
             self._pkeys[parent.key] = links[parent.rule.link.target] = value
         return links, calls
