@@ -437,10 +437,14 @@ def test_a_second_401_is_about_the_credentials() -> None:
 
 
 def test_the_difference_of_the_clocks_is_measured() -> None:
-    """A service whose Date header is two minutes ahead is seen as such, within the second the header is good for."""
+    """A service whose Date header is two minutes ahead is seen as such, within the second the header is good for.
+
+    When somebody puts its clock right, the next answer tells.
+    """
+    seconds = 120
 
     def ahead(opened: socket.socket, _: bytes) -> None:
-        moment = datetime.now(UTC) + timedelta(seconds=120)
+        moment = datetime.now(UTC) + timedelta(seconds=seconds)
         opened.sendall(answer(Date=moment.strftime("%a, %d %b %Y %H:%M:%S GMT")))
 
     with ScriptedServer(ahead) as server:
@@ -449,6 +453,9 @@ def test_the_difference_of_the_clocks_is_measured() -> None:
         for _ in range(50):
             http.request("GET", "x")
         assert http.clock_offset == pytest.approx(120, abs=1.5)
+        seconds = 0
+        http.request("GET", "x")
+        assert http.clock_offset == pytest.approx(0, abs=1.5)
         http.close()
 
 

@@ -224,6 +224,13 @@ def test_an_opt_in_is_held_while_the_clocks_are_apart() -> None:
     assert consider(Terms(), evolve(case, campaign=campaign(True, 60), dynamics=dynamics(False, 0))).to_dynamics is True
 
 
+def test_an_opt_in_of_the_future_proves_nothing() -> None:
+    """A clock that was ahead and was put right leaves times that are still to come: opted out wins."""
+    case = Case(dynamics=dynamics(True, 60), campaign=campaign(False, 3600))
+    assert consider(Terms(), evolve(case, campaign=evolve(case.campaign, seen_at=NOON + 3600 * SECOND))).out is False
+    assert consider(Terms(), evolve(case, campaign=evolve(case.campaign, seen_at=NOON + 120 * SECOND))).out is True
+
+
 def test_a_channel_without_a_time_passes_opt_outs_only() -> None:
     """Push notification has no change time: Campaign's opt-out counts, its opt-in does not."""
     assert consider(Terms(), Case(dynamics=dynamics(False), campaign=campaign(True))).to_dynamics is True

@@ -128,6 +128,9 @@ def _campaign_in(terms: Terms, case: Case, dynamics: Sighting, campaign: Sightin
         return _out(terms, case, Reason.OUT_WINS)
     if case.apart is not None and abs(case.apart) > terms.margin:
         return Verdict(out=None, reason=Reason.HELD, held=True)
+    if campaign.seen_at is not None and campaign.changed_at > campaign.seen_at + terms.margin:
+        # A time that is still to come was given by a clock that was wrong: it proves nothing.
+        return _out(terms, case, Reason.OUT_WINS)
     return _in(terms, case, Reason.CAMPAIGN_NEWER)
 
 

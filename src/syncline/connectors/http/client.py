@@ -184,10 +184,14 @@ class HttpClient:
             if moment is None:
                 return
             self._last_date, self._last_moment = date, moment.timestamp()
-        middle = (began + self._clock.now().timestamp()) / 2
-        sample = self._last_moment + 0.5 - middle  # the header is cut to the second: on average half of one is missing
+        ended = self._clock.now().timestamp()
+        # The header is cut to the second: on average half of one is missing.
+        sample, doubt = self._last_moment + 0.5 - (began + ended) / 2, 1.0 + (ended - began) / 2
         offset = self.clock_offset
-        self.clock_offset = sample if offset is None else offset + _OFFSET_WEIGHT * (sample - offset)
+        if offset is None or abs(sample - offset) > doubt:  # no answer is that inexact: somebody put a clock right
+            self.clock_offset = sample
+        else:
+            self.clock_offset = offset + _OFFSET_WEIGHT * (sample - offset)
 
 
 class _HeaderBlocks:
