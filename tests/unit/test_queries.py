@@ -6,6 +6,7 @@ import ast
 import re
 import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from functools import cache
 from pathlib import Path
 
@@ -62,15 +63,16 @@ def placeholders(query: str) -> tuple[int, frozenset[str]]:
     return query.count("?"), frozenset(re.findall(r"(?<!:):(\w+)", query))
 
 
-def schema() -> sqlite3.Connection:
+@pytest.fixture
+def connection() -> Iterator[sqlite3.Connection]:
     """A database in memory with the whole schema of SQLite's dialect."""
-    connection = sqlite3.connect(":memory:")
-    for name, query in load_schema("sqlite").items():
-        try:
-            connection.execute(query)
-        except sqlite3.Error as error:
-            raise AssertionError(f"{name} of the schema: {error}") from error
-    return connection
+    with closing(sqlite3.connect(":memory:")) as opened:
+        for name, query in load_schema("sqlite").items():
+            try:
+                opened.execute(query)
+            except sqlite3.Error as error:
+                raise AssertionError(f"{name} of the schema: {error}") from error
+        yield opened
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)
@@ -103,9 +105,8 @@ def test_a_dialect_takes_the_values_everybody_takes(dialect: str) -> None:
                 assert placeholders(query) == placeholders(everybodys[name]), f"{name} in {dialect}/{file.name}"
 
 
-def test_every_query_fits_the_schema() -> None:
+def test_every_query_fits_the_schema(connection: sqlite3.Connection) -> None:
     """SQLite understands each one, and the tables and columns it names are there."""
-    connection = schema()
     for name, query in load_queries("sqlite").items():
         if not query.startswith(("SELECT", "INSERT", "UPDATE", "DELETE", "WITH")):
             continue
