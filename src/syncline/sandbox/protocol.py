@@ -24,8 +24,10 @@ class Connections:
 
     def __init__(self, application: Any) -> None:
         self._state = ServerState()
+        self._application = application
+        self.ended = False
         self._config = uvicorn.Config(
-            application,
+            self._until_the_end,
             interface="asgi3",
             http=_Protocol,
             ws="none",
@@ -40,16 +42,25 @@ class Connections:
 
     def __call__(self) -> asyncio.Protocol:
         """A protocol for one more connection."""
-        return _Protocol(config=self._config, server_state=self._state, app_state={})
+        return _Protocol(self, config=self._config, server_state=self._state, app_state={})
 
     async def end(self) -> None:
-        """Cut every connection and end every request."""
+        """Cut every connection without a word, also those that are only just being made, and end every request."""
+        self.ended = True
         for connection in list(self._state.connections):
-            cast("_Protocol", connection).transport.abort()
+            cast("_Protocol", connection).cut()
         tasks = list(self._state.tasks)
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _until_the_end(self, scope: Any, receive: Any, send: Any) -> None:
+        try:
+            await self._application(scope, receive, send)
+        except asyncio.CancelledError:
+            # Nobody waits for an answer any more; uvicorn would write a traceback to the host's log and try a 500.
+            if not self.ended:
+                raise
 
 
 class _Corked:
@@ -84,12 +95,21 @@ class _Corked:
 
 
 class _Protocol(HttpToolsProtocol):
-    def __init__(self, *arguments: Any, **named: Any) -> None:
-        super().__init__(*arguments, **named)
+    def __init__(self, owner: Connections, **named: Any) -> None:
+        super().__init__(**named)
+        self._owner = owner
         self.access_log = False
 
     def connection_made(self, transport: Any) -> None:
         super().connection_made(cast("asyncio.Transport", _Corked(transport)))
+        if self._owner.ended:  # accepted a moment before the end, which did not know of it
+            self.cut()
+
+    def cut(self) -> None:
+        """End the connection; what was asked through it is never answered."""
+        self.transport.abort()
+        if self.cycle is not None:
+            self.cycle.disconnected = True
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
