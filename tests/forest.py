@@ -117,10 +117,14 @@ class Planting:
 
 
 class Forest(World):
-    """Both services' data. Keeps what Dynamics keeps: a lookup points to what exists, and never in a circle."""
+    """Both services' data. Keeps what Dynamics keeps: a lookup points to what exists.
 
-    def __init__(self, *, cascades: bool) -> None:
+    In a hierarchy it never leads in a circle; a lookup of any other kind may lead to the record itself, too.
+    """
+
+    def __init__(self, *, cascades: bool, circles: bool = False) -> None:
         super().__init__()
+        self.circles = circles
         self.stored = {resource: [] for resource in FOREST_KEYS}
         #: A parent that is deleted takes its children along; else they lose their link.
         self.cascades = cascades
@@ -146,14 +150,19 @@ class Forest(World):
                 return
             lookup, parent, *_ = lookup_of_table(table)
             pointed = None if points_to is None else record_id(points_to)
-            if pointed is not None and ((parent, pointed) not in self.rows or self._is_below(key, (parent, pointed))):
+            if pointed is not None and not self._may_point(key, (parent, pointed)):
                 pointed = None
             self.before[key] = self.rows.get(key)
             self.rows[key] = {"lastname": lastname, "kind": kind, lookup: pointed}
             self.touch(key)
 
+    def _may_point(self, key: tuple[str, str], pointed: tuple[str, str]) -> bool:
+        if self.circles:
+            return pointed in self.rows or pointed == key
+        return pointed in self.rows and not self._is_below(key, pointed)
+
     def _is_below(self, key: tuple[str, str], here: tuple[str, str]) -> bool:
-        """Whether `here` is the record or one below it: Dynamics refuses circles."""
+        """Whether `here` is the record or one below it."""
         while here in self.rows:
             if here == key:
                 return True
@@ -246,9 +255,11 @@ class ForestHistory(histories.History):
 
     world: Forest
 
-    def __init__(self, *, planting: Planting, cascades: bool = False, refuses_duplicates: bool = True) -> None:
+    def __init__(
+        self, *, planting: Planting, cascades: bool = False, refuses_duplicates: bool = True, circles: bool = False
+    ) -> None:
         self.clock = MovedClock()
-        self.world = Forest(cascades=cascades)
+        self.world = Forest(cascades=cascades, circles=circles)
         self.source = Service("source", self.clock)
         self.target = Service("target", self.clock)
         self.storage = MemoryStorage()

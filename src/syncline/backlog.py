@@ -192,6 +192,8 @@ class Settlement:
     fingerprint: bytes | None = field(default=None, repr=False)
     #: WRITTEN as a delete: the ledger forgets the key.
     forget: bool = False
+    #: SKIPPED: by the rules the target is as it should be, so that letters are resolved as by WRITTEN.
+    in_step: bool = False
     #: RETRY: the earliest time of the next attempt. WAITING: when to look again although nothing happened.
     retry_at: datetime | None = None
     #: WAITING and DEAD: the record that must be at the target first.
@@ -334,7 +336,8 @@ class Backlog(Protocol):
         - A row with a newer change behind it stays, ready, with that change; what was settled is counted all the
           same (RETRY, RELEASED and HELD then count as superseded). `ambiguous` and `first` are kept where the attempt
           was not WRITTEN.
-        - The ledger and the dead letters change in the same transaction. WRITTEN resolves the key's dead letters.
+        - The ledger and the dead letters change in the same transaction. WRITTEN, and SKIPPED that is
+          `in_step`, resolve the key's dead letters that are not newer.
         - WAITING: the row is ready again as soon as its parent ends in any way but RETRY and RELEASED, in that very
           transaction, and at the latest at `retry_at`. `waits_from` tells since when the same change has waited. A
           parent that the ledger knows by now and that is not queued makes it ready at once; one that the ledger knows

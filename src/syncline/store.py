@@ -163,7 +163,7 @@ class DeadLetterStatus(StrEnum):
     #: Put back into the backlog, to be read again from the source.
     RETRIED = "retried"
     DISCARDED = "discarded"
-    #: A later change of the same record was written.
+    #: A later change of the same record was written, or the record turned out to need no write any more.
     RESOLVED = "resolved"
 
 
@@ -287,9 +287,10 @@ class Storage(ConsentStore, Upkeep):
     def commit_page(self, grant: Grant, page: PageCommit) -> PutReport:
         """Queue a page's entries, set aside its refusals and move the position, in one transaction.
 
-        Entries follow the conditions of `put`. A refusal supersedes what is queued for its key (a leased row stays),
-        becomes a dead letter and counts as put and dead. If what it supersedes may have been applied, the ledger
-        remembers the key with an empty fingerprint.
+        Entries follow the conditions of `put`; one that is `only_if_queued` also resolves the dead letters of its key
+        that are not newer, since the record is in step again. A refusal supersedes what is queued for its key (a leased
+        row stays), becomes a dead letter and counts as put and dead. If what it supersedes may have been applied, the
+        ledger remembers the key with an empty fingerprint.
         """
 
     @abstractmethod

@@ -163,6 +163,36 @@ def test_records_that_campaign_has_may_point_at_each_other(length: int) -> None:
     assert history.wrongs() == []
 
 
+@pytest.mark.parametrize("length", [1, 2, 3])
+def test_records_of_a_circle_that_syncline_did_not_write_are_looked_up(length: int) -> None:
+    """What Campaign has is not waited for, whoever wrote it: the records are updated."""
+    history = forest(*(("account", number, "A", "a", None) for number in range(length)))
+    for number in range(length):
+        history.world.rows["account", record_id(number)]["parentid"] = record_id((number + 1) % length)
+        history.world.stored["cusAccount"].append({"accountId": record_id(number), "lastName": "of others"})
+    history.drain()
+    assert (letters(history), history.wrongs()) == ({}, [])
+
+
+def test_a_record_that_is_as_it_was_is_no_dead_letter_any_more() -> None:
+    """It was set aside over a change that was taken back: in step again, whether its page or a retry shows it."""
+    history = forest(("account", 0, "A", "a", None), ("account", 1, "A", "a", None))
+    history.drain()
+    history.grow_all([("account", 0, REFUSED, "a", None), ("account", 1, REFUSED, "a", None)])
+    history.cycle()
+    assert len(history.workflow.dead_letters) == 2
+    history.grow_all([("account", 0, "A", "a", None)])
+    history.advance(4_000)
+    history.cycle()
+    assert [letter.key.id for letter in history.workflow.dead_letters] == [record_id(1)]
+    history.world.pages.append("contradictory")  # so that the record is read by key
+    history.grow_all([("account", 1, "A", "a", None)])
+    history.advance(4_000)
+    history.cycle()
+    assert len(history.workflow.dead_letters) == 0
+    assert history.storage.audit(history.workflow.id) == []
+
+
 def test_a_wait_has_an_end() -> None:
     """A parent that gets nowhere for a day: its child is set aside with its name, and follows when it lands."""
     history = forest(("account", 0, "A", "a", None), ("contact", 0, "C", "a", 0))

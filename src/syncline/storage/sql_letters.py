@@ -42,8 +42,7 @@ def set_aside(tx: Transaction, held: Held, letter: Letter) -> None:
     """Write a letter. Of the open ones of a record only the newest stays open."""
     status = DeadLetterStatus.OPEN
     key = (letter.table_id, letter.key, letter.seq)
-    if tx.open_letters(held.workflow_id):
-        resolve(tx, held.workflow_id, [key])
+    resolve(tx, held.workflow_id, [key])
     newer = tx.session.row("newer_letter", key)
     if newer is not None and newer[0]:
         status = DeadLetterStatus.RESOLVED
@@ -61,8 +60,8 @@ def set_aside(tx: Transaction, held: Held, letter: Letter) -> None:
 
 def resolve(tx: Transaction, workflow_id: int, settled: Iterable[tuple[int, bytes, int]]) -> None:
     """Close the open letters of these (table, key) that are not newer than the sequence beside them."""
-    resolved = tx.session.run_many("resolve_letters", settled)
-    tx.total(workflow_id, open=-resolved)
+    if tx.open_letters(workflow_id):
+        tx.total(workflow_id, open=-tx.session.run_many("resolve_letters", settled))
 
 
 def letters(

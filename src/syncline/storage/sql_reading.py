@@ -41,8 +41,11 @@ def commit_page(tx: Transaction, held: Held, page: PageCommit) -> PutReport:
     report = sql_putting.put(tx, held.workflow_id, page.entries)
     for refusal in page.refusals:
         refuse(tx, held, refusal)
+    in_step = [entry for entry in page.entries if entry.only_if_queued]
+    if in_step:
+        sql_letters.resolve(tx, held.workflow_id, ((table_id, key_to_column(one.key.id), one.seq) for one in in_step))
     # Of these nothing follows: whoever waits for them has to look again.
-    over = [entry for entry in page.entries if entry.only_if_queued] + [refusal.entry for refusal in page.refusals]
+    over = in_step + [refusal.entry for refusal in page.refusals]
     if over:
         sql_children.ended(tx, held.workflow_id, ((table_id, key_to_column(one.key.id), False) for one in over))
     if page.position.resync and page.seen:

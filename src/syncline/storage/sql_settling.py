@@ -101,11 +101,15 @@ def _finish(tx: Transaction, held: Held, leases: Sequence[Row], ended: dict[int,
         removed = tx.session.run_among("finish_items_among", (), ids)
     tx.expect(len(ids), removed)
     tx.count_all((lease[2:5] for lease in leases), LEASED, -1)
-    written = [(lease[2], one.item) for lease in leases if (one := ended[lease[0]]).settling is Settling.WRITTEN]
-    tx.total(held.workflow_id, written=len(written), skipped=len(leases) - len(written))
-    if written and tx.open_letters(held.workflow_id):
-        resolvable = [(table_id, key_to_column(item.key.id), item.seq) for table_id, item in written]
-        sql_letters.resolve(tx, held.workflow_id, resolvable)
+    ways = [ended[lease[0]] for lease in leases]
+    written = sum(one.settling is Settling.WRITTEN for one in ways)
+    tx.total(held.workflow_id, written=written, skipped=len(leases) - written)
+    resolvable = (
+        (lease[2], key_to_column(one.item.key.id), one.item.seq)
+        for lease, one in zip(leases, ways, strict=True)
+        if one.settling is Settling.WRITTEN or one.in_step
+    )
+    sql_letters.resolve(tx, held.workflow_id, resolvable)
     ends = (
         (record_id, table_id, known, ended[item_id], None) for item_id, record_id, table_id, _, _, known, _ in leases
     )
@@ -186,7 +190,6 @@ def _settle_one(tx: Transaction, held: Held, settlement: Settlement) -> bool:
             _await_person(tx, held, leased, settlement)
         case Settling.WRITTEN:
             tx.total(held.workflow_id, written=1)
-            sql_letters.resolve(tx, held.workflow_id, [(leased.table_id, leased.key, leased.seq)])
         case Settling.SKIPPED:
             tx.total(held.workflow_id, skipped=1)
         case Settling.DEAD:
@@ -194,6 +197,8 @@ def _settle_one(tx: Transaction, held: Held, settlement: Settlement) -> bool:
             if leased.ambiguous or settlement.ambiguous:
                 # Nobody knows what the target has of this record: an empty fingerprint says that it may be there.
                 settlement = evolve(settlement, fingerprint=b"")
+    if settlement.settling is Settling.WRITTEN or settlement.in_step:
+        sql_letters.resolve(tx, held.workflow_id, [(leased.table_id, leased.key, leased.seq)])
     _leave_queue(tx, [(leased.record_id, leased.table_id, leased.known, settlement, follower)])
     sql_children.ended(tx, held.workflow_id, [(leased.table_id, leased.key, _is_there(settlement, leased.known))])
     return True

@@ -130,7 +130,8 @@ class Linking:
         if parent.known:
             return self._about_known(item, linked, parent, fresh=fresh)
         if parent.state is not None or parent.key == item.key:
-            return self._about_queued(item, linked, parent, fresh=fresh)
+            there = inquiry is not None and parent.key in inquiry.there
+            return self._about_queued(item, linked, parent, fresh=fresh, there=there)
         if inquiry is not None and parent.key in inquiry.there:
             return _GO
         if parent.dead:
@@ -149,8 +150,11 @@ class Linking:
             return self._waits(item, linked) if fresh else _ASK
         return _GO
 
-    def _about_queued(self, item: Item, linked: LinkedTo, parent: Parent, *, fresh: bool) -> Verdict:
+    def _about_queued(self, item: Item, linked: LinkedTo, parent: Parent, *, fresh: bool, there: bool) -> Verdict:
+        """What Campaign has is waited for too, since it may be a deletion; in a circle nothing is deleted."""
         if circle := self._circle(item.key, parent):
+            if there:
+                return _GO
             return self._dead(item, linked, _CIRCLE.format(" -> ".join(map(str, circle))), fresh=fresh)
         if self._expired(item):
             return self._dead(item, linked, self._late(), fresh=True)

@@ -48,10 +48,13 @@ def held(item: Item) -> Settlement:
     return Settlement(item=item, settling=Settling.HELD)
 
 
-def skipped(item: Item) -> Settlement:
-    """Nothing has to be written. What an earlier attempt may have left at the target is not forgotten over it."""
+def skipped(item: Item, *, in_step: bool = False) -> Settlement:
+    """Nothing has to be written. What an earlier attempt may have left at the target is not forgotten over it.
+
+    `in_step` says that the record was looked at and is as the rules want it.
+    """
     fingerprint = _IN_DOUBT if item.ambiguous else None
-    return Settlement(item=item, settling=Settling.SKIPPED, fingerprint=fingerprint)
+    return Settlement(item=item, settling=Settling.SKIPPED, fingerprint=fingerprint, in_step=in_step)
 
 
 def dead(item: Item, reason: DeadReason, message: str, field: str = "", *, ambiguous: bool = False) -> Settlement:

@@ -149,7 +149,7 @@ class Writing:
                 error = decision.error
                 decided.settlements.append(dead(item, DeadReason.CONVERSION, str(error), error.field))
             elif not isinstance(decision, WriteDecision):
-                decided.settlements.append(skipped(item))
+                decided.settlements.append(skipped(item, in_step=True))
             elif decision.write.delete and (end := self._held(item, change, read_by_key=inquiry is not None)):
                 decided.settlements.append(end)
             else:

@@ -7,7 +7,7 @@ INSERT INTO dead_letters (
 ) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
 
 -- name: resolve_letters
--- A change of the same record that is not older was settled for good.
+-- A change of the same record that is not older was settled for good, or needs no write.
 UPDATE dead_letters SET status = 'resolved'
 WHERE table_id = ? AND key = ? AND status = 'open' AND seq <= ?;
 

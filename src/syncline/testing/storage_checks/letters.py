@@ -102,17 +102,36 @@ def check_a_discarded_letter_moves_in_the_totals(subject: Subject) -> None:
 
 
 def check_a_written_change_resolves_letters(subject: Subject) -> None:
-    """When a later change of the record is written its letters are resolved; when it is skipped they are not."""
+    """A later change that is written resolves the letters of its record; one that is skipped does if it is in step."""
     grant, storage = subject.grant(), subject.storage
-    _bury(subject, grant, "a", "b")
-    a, b = subject.put_and_lease(grant, entry("a", 2), entry("b", 2))
-    storage.settle(grant, [*settlements([a]), *settlements([b], Settling.SKIPPED)])
+    _bury(subject, grant, "a", "b", "c", "d")
+    a, b, c, d = subject.put_and_lease(grant, *[entry(record, 2) for record in "abcd"])
+    storage.put(grant, [entry("d", 3)])
+    in_step = [Settlement(item=item, settling=Settling.SKIPPED, in_step=True) for item in (c, d)]
+    storage.settle(grant, [*settlements([a]), *settlements([b], Settling.SKIPPED), *in_step])
     assert [letter.key.id for letter in storage.dead_letters(WORKFLOW)] == ["b"]
     assert storage.counts(WORKFLOW).dead_letters == 1
+    subject.end(grant, subject.one(grant))
     item = subject.put_and_lease(grant, entry("b", 3))[0]
     storage.put(grant, [entry("b", 4)])
     storage.settle(grant, settlements([item]))
     assert list(storage.dead_letters(WORKFLOW)) == []
+    subject.exact()
+
+
+def check_an_unchanged_record_resolves_letters(subject: Subject) -> None:
+    """A page that shows a record unchanged resolves its letters that are not newer, and no others."""
+    grant, storage = subject.grant(), subject.storage
+    _bury(subject, grant, "a", "b", "c")
+    _bury(subject, grant, "a", table="account")
+    entries = [entry("a", 2, only_if_queued=True), entry("b", 0, only_if_queued=True), entry("c", 2)]
+    storage.commit_page(grant, PageCommit(table="contact", position=position(), entries=entries))
+    left = [(letter.key.table, letter.key.id) for letter in storage.dead_letters(WORKFLOW)]
+    assert left == [("contact", "b"), ("contact", "c"), ("account", "a")]
+    (resolved,) = storage.dead_letters(WORKFLOW, status=DeadLetterStatus.RESOLVED)
+    assert resolved.key.id == "a"
+    counts = storage.counts(WORKFLOW)
+    assert (counts.dead_letters, counts.totals.dead, counts.totals.skipped) == (3, 4, 2)
     subject.exact()
 
 
