@@ -42,8 +42,10 @@ from syncline import (
     ThrottledError,
     Workflow,
     WorkflowState,
+    asynchronous,
 )
 from syncline.connectors.file_drop import FileDrop
+from syncline.erasure import Erased
 from syncline.exported_files import FileMark, FileRow
 from syncline.file_format import FileFormat
 from syncline.instrumentation import Hook, Notice
@@ -68,6 +70,7 @@ from syncline.views import (
     WorkflowView,
     progress_bar,
 )
+from syncline.workflows.base import CycleReport
 from syncline.workflows.egress import Accepted
 
 
@@ -124,10 +127,18 @@ def run(integration: Integration) -> None:
         workflow.start(by="somebody")
         with progress_bar("First load") as bar:
             assert_type(bar, ProgressBar)
-            report = workflow.run_cycle(seconds=1.0, records=100)
+            report = workflow.run_cycle(seconds=1.0, records=100, until=lambda: False)
             assert_type(report.status, WorkflowState)
             assert_type(report.written, int)
             bar.update(workflow.backlog)
+
+
+async def await_it(integration: Integration) -> None:
+    """In an event loop."""
+    assert_type(await asynchronous.run_cycle(integration.ingress, seconds=1.0, records=100), CycleReport)
+    assert_type(await asynchronous.run(integration.egress), CycleReport)
+    assert_type(await asynchronous.call(integration.ingress.replay, "contact", by="ann"), None)
+    assert_type(await asynchronous.call(integration.forget, "id", opted_out=["blackListEmail"]), Erased)
 
 
 def push(integration: Integration, files: FileDrop) -> None:

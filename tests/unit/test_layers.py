@@ -60,7 +60,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
         "suggestions",
     ),
     ("storage", "connectors", "workflows"),
-    ("integration", "runner", "testing", "opentelemetry"),
+    ("integration", "runner", "testing", "opentelemetry", "asynchronous"),
 )
 
 #: Rooms of one layer that never import each other: the integration joins them.

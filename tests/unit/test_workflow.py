@@ -167,6 +167,33 @@ def test_stop_during_a_cycle_finishes_what_is_in_flight(stage: Stage) -> None:
     assert page.backlog.size == len(stage.dynamics.rows) - len(stage.campaign.records)
 
 
+def test_a_cycle_that_is_asked_to_end_keeps_what_it_did_and_begins_nothing_more() -> None:
+    """X1: a host that wants its thread back gets it soon; the status stays RUNNING, and the next cycle goes on."""
+    stage, asked = Stage(people=500), threading.Event()
+    stage.workflow.start()
+    stage.campaign.before = lambda *_: asked.set()
+
+    report = stage.workflow.run_cycle(until=asked.is_set)
+
+    assert (report.end, report.status, report.worked) == (CycleEnd.ASKED, WorkflowState.RUNNING, True)
+    assert 0 < report.written == len(stage.campaign.records) < 500
+    assert stage.workflow.backlog.leased == 0
+    stage.drain()
+    assert stage.in_step()
+
+
+def test_a_cycle_that_is_asked_to_end_before_it_begins_asks_nobody_anything(stage: Stage) -> None:
+    """Neither the checks of a start nor a page: whoever calls next does them."""
+    reads: list[object] = []
+    stage.dynamics.before_read = reads.append
+    stage.dynamics.access = lambda: reads.append("access")
+
+    report = stage.workflow.run_cycle(until=lambda: True)
+
+    assert (report.end, report.status) == (CycleEnd.ASKED, WorkflowState.STARTING)
+    assert reads == []
+
+
 def test_a_stop_that_comes_while_the_checks_run_is_honoured_before_anything_is_read(stage: Stage) -> None:
     """The checks' success does not overwrite the wish to stop."""
     reads: list[ReadRequest] = []

@@ -48,9 +48,10 @@ from syncline.views.history import History
 from syncline.views.reading import ReadProgress, progress_of
 from syncline.views.workflow_list import WorkflowView
 from syncline.workflows import forgetting
+from syncline.workflows.budget import Budget, never, rest
 from syncline.workflows.checks import CheckReport
 from syncline.workflows.concurrency import ConcurrencyLimit
-from syncline.workflows.cycle import Budget, Cycle, CycleEnd
+from syncline.workflows.cycle import Cycle, CycleEnd
 from syncline.workflows.dead_letters import DeadLetters
 from syncline.workflows.depth import SAMPLES_SINCE, view_of
 from syncline.workflows.holding import warnings_of
@@ -315,10 +316,14 @@ class Workflow(ABC, Generic[D]):
 
     # -- working -------------------------------------------------------------------------------------------------------
 
-    def run_cycle(self, *, seconds: float | None = None, records: int | None = None) -> CycleReport:
+    def run_cycle(
+        self, *, seconds: float | None = None, records: int | None = None, until: Callable[[], bool] = never
+    ) -> CycleReport:
         """Do one bounded slice of work and say what it came to; a host's scheduler calls this again and again.
 
         - Ends when `seconds` are over or about `records` records were taken on, and in any case when caught up.
+        - Ends early when `until` says True: nothing new begins, what is in flight is finished and kept, and the status
+          stays what it is. It is asked several times a second in this thread: let it be quick.
         - Safe from several processes at once: one works, the others return at once and say so.
         - Trouble that passes by itself never changes the status. Trouble that does not makes it FAILED.
 
@@ -331,7 +336,7 @@ class Workflow(ABC, Generic[D]):
         if grant is None:
             return self._report(CycleEnd.BUSY, message="Another process is working on this workflow.")
         try:
-            report = self._with_grant(grant, Budget(seconds=seconds, records=records))
+            report = self._with_grant(grant, Budget(seconds=seconds, records=records, until=until))
             if report.end is CycleEnd.IDLE:
                 self._housekeeping.step()
         except LeaseLostError as error:
@@ -349,27 +354,28 @@ class Workflow(ABC, Generic[D]):
     def run(
         self,
         *,
-        until: Callable[[], bool] = lambda: False,
+        until: Callable[[], bool] = never,
         on_cycle: Callable[[CycleReport], None] = lambda _: None,
     ) -> CycleReport:
         """Cycle after cycle, for hosts without a scheduler; returns when the workflow is STOPPED or FAILED.
 
-        `until` is asked between cycles and ends the loop as soon as it says True; the workflow stays RUNNING then.
+        `until` ends the loop as soon as it says True, as it does in `run_cycle`; the workflow stays RUNNING then.
         A storage that is busy or full is tried again; if that is how it is when `until` says True, its error is raised.
         """
+        look, pause = (one.total_seconds() for one in (self._settings.attention, self._settings.idle_wait))
         while True:
             try:
-                report = self.run_cycle(seconds=self._settings.heartbeat.total_seconds())
+                report = self.run_cycle(seconds=self._settings.heartbeat.total_seconds(), until=until)
             except (StorageBusyError, StorageFullError):
                 if until():
                     raise
-                self._clock.sleep(self._settings.idle_wait.total_seconds())
+                rest(self._clock, pause, until, look)
                 continue
             on_cycle(report)
             if not report.status.started or until():
                 return report
             if report.end is not CycleEnd.BUDGET:
-                self._clock.sleep(self._settings.idle_wait.total_seconds())
+                rest(self._clock, pause, until, look)
 
     def _with_grant(self, grant: Grant, budget: Budget) -> CycleReport:
         row = self._storage.workflow(self.id)
@@ -383,11 +389,13 @@ class Workflow(ABC, Generic[D]):
         if row.crashes >= self._settings.crash_loop_limit:
             return self._fail_of_crashes(row, grant)
         self._heed_gates()
-        if row.state is WorkflowState.STARTING:
+        if row.state is WorkflowState.STARTING and not budget.until():
             waiting = self._begin(row, grant)
             if waiting is not None:
                 return waiting
             row = self._storage.workflow(self.id)
+        if row.state is WorkflowState.STARTING or budget.until():
+            return self._report(CycleEnd.ASKED)
         return self._cycle(row, grant, budget)
 
     def _begin(self, row: WorkflowRow, grant: Grant) -> CycleReport | None:

@@ -15,7 +15,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from queue import Empty, SimpleQueue
 
-from attrs import define, field, frozen
+from attrs import define, field
 
 from syncline.backlog import Grant, Item, Settlement, Settling
 from syncline.clock import Clock
@@ -37,13 +37,14 @@ from syncline.errors import (
 from syncline.instrumentation import DeadLettered, Instrumentation, Throttled, WritesSettled
 from syncline.records import Outcome, OutcomeKind
 from syncline.store import Sample, Storage
+from syncline.workflows.budget import Budget
 from syncline.workflows.concurrency import ConcurrencyLimit
 from syncline.workflows.settings import EngineSettings
 from syncline.workflows.verdicts import judge, postponed, released
 from syncline.workflows.work import Plan, Reading, Work
 from syncline.workflows.writers import Event, Job, JobDone, LeaseWatch, Midway, ReadDone, WriterPool
 
-__all__ = ["Budget", "Cycle", "CycleEnd", "Tally"]
+__all__ = ["Cycle", "CycleEnd", "Tally"]
 
 #: Requests that a job may still make after it was last allowed to: seconds kept in hand before the lease ends.
 _IN_HAND = 20.0
@@ -76,6 +77,8 @@ class CycleEnd(StrEnum):
     IDLE = "caught up"
     #: A stop was asked for.
     STOP = "stop requested"
+    #: The host wants its thread back; the workflow goes on in the next cycle.
+    ASKED = "asked to end"
     #: A service asked for silence for longer than this cycle lasts.
     THROTTLED = "throttled"
     #: A service cannot be reached.
@@ -84,14 +87,6 @@ class CycleEnd(StrEnum):
     FAILED = "failed"
     #: Another process took the workflow over.
     LEASE_LOST = "lease lost"
-
-
-@frozen(kw_only=True)
-class Budget:
-    """How much one cycle may do; None means without a limit."""
-
-    seconds: float | None = None
-    records: int | None = None
 
 
 @define(kw_only=True)
@@ -240,6 +235,8 @@ class Cycle:
         now = self._clock.monotonic()
         if self._seconds_left() <= 0 and not self._owes():
             self._end = CycleEnd.BUDGET
+        if self._budget.until():
+            self._end = CycleEnd.ASKED
         if now - self._beat_at >= self._settings.heartbeat.total_seconds():
             self.grant = self._storage.extend(self.grant, self._settings.lease)
             self._watch.allow(self._writing_time())
