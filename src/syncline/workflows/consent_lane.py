@@ -12,7 +12,7 @@ from datetime import timedelta
 from functools import partial
 from typing import Final
 
-from attrs import evolve, field, frozen
+from attrs import define, evolve, field, frozen
 
 from syncline.backlog import Entry, Grant, Item, Lane, Settlement, Settling
 from syncline.consent import (
@@ -55,6 +55,30 @@ class _Judged:
     #: What was stored about it.
     known: Standing | None
     verdict: Verdict
+
+
+@define
+class _Found:
+    """What rounds with some people came to."""
+
+    decisions: list[Decision] = field(factory=list)
+    standings: dict[tuple[str, str], Standing] = field(factory=dict)
+    troubles: list[ConsentTrouble] = field(factory=list)
+    done: list[str] = field(factory=list)
+    jobs: list[Job] = field(factory=list)
+    settlements: list[Settlement] = field(factory=list)
+    #: Contacts that were merged, the ones they were merged into, and what was made of their opt-outs.
+    merged: list[tuple[str, str, Sequence[_Judged]]] = field(factory=list)
+    #: Contacts whose profiles are missing.
+    missing: list[RecordKey] = field(factory=list)
+
+    @property
+    def note(self) -> ConsentNote:
+        return ConsentNote(decisions=self.decisions, standings=self.standings, troubles=self.troubles, done=self.done)
+
+    def __bool__(self) -> bool:
+        """Whether there is anything to store."""
+        return bool(self.decisions or self.standings or self.troubles or self.done)
 
 
 @frozen(kw_only=True)
@@ -143,30 +167,53 @@ class ConsentLane:
     def _job(self, item: Item, writes: Writes | None, rounds: int) -> Job:
         return Job.single(item=item, send=partial(self.parties.round, item.key.id, writes, rounds))
 
-    def midway(self, grant: Grant, item: Item, met: Met) -> Plan:
-        """Decide on a person from what a round learnt: another round, or done."""
-        person = item.key.id
-        standings = self.storage.standings(self.scope, [person])
-        forgotten = any((person, channel) not in standings for channel in self.channels)
-        stays_out = self.storage.suppressed(self.scope, [person]).get(person, frozenset()) if forgotten else frozenset()
-        judged = [
-            self._judge(pair, met, standings.get((person, pair.campaign)), pair.campaign in stays_out)
-            for pair in self.parties.pairs
-        ]
-        writes = _writes(judged, merged=met.master is not None)
+    def midway(self, grant: Grant, met: Sequence[tuple[Item, Met]]) -> Plan:
+        """Decide on people from what a round with each of them learnt: another round, or done.
+
+        What is to be remembered of all of them is stored in one transaction, before anything that follows from it.
+        """
+        found = _Found()
+        people = [item.key.id for item, _ in met]
+        standings = self.storage.standings(self.scope, people)
+        forgotten = [person for person in people if any((person, one) not in standings for one in self.channels)]
+        suppressed = self.storage.suppressed(self.scope, forgotten)
+        for item, learnt in met:
+            person = item.key.id
+            stays_out = suppressed.get(person, frozenset())
+            judged: Sequence[_Judged] = [
+                self._judge(pair, learnt, standings.get((person, pair.campaign)), pair.campaign in stays_out)
+                for pair in self.parties.pairs
+            ]
+            self._conclude(grant, item, learnt, judged, found)
+        if found:
+            self.storage.note_consent(grant, found.note)
+        for person, master, judged in found.merged:
+            self._carry_over(grant, person, master, judged)
+        if found.missing:
+            self.storage.pull_forward(self.ingress, found.missing)
+        return Plan(jobs=found.jobs, settlements=found.settlements)
+
+    def _conclude(self, grant: Grant, item: Item, met: Met, judged: Sequence[_Judged], found: _Found) -> None:
+        person, merged = item.key.id, met.master is not None
+        writes = _writes(judged, merged=merged)
         if writes and met.rounds < _MOST_ROUNDS:
-            self._note(grant, person, judged, writes=True)
-            return Plan(jobs=[self._job(item, writes, met.rounds + 1)])
+            self._note(grant, person, judged, found, writes=True)
+            found.jobs.append(self._job(item, writes, met.rounds + 1))
+            return
         if writes:
-            return self._later(grant, item, "it changes faster than it can be followed", held=False)
-        self._note(grant, person, judged, writes=False, merged=met.master is not None)
-        self._carry_over(grant, person, met.master, judged)
+            self._later(item, "it changes faster than it can be followed", found, held=False)
+            return
+        self._note(grant, person, judged, found, writes=False, merged=merged)
+        if met.master is not None:
+            found.merged.append((person, met.master, judged))
         if any(one.verdict.held for one in judged):
             apart = "" if met.apart is None else f" ({met.apart.total_seconds():+.0f} s)"
-            return self._later(grant, item, f"the clocks of both systems are too far apart{apart}", held=True)
-        self._pull_forward(person, judged, standings)
+            self._later(item, f"the clocks of both systems are too far apart{apart}", found, held=True)
+            return
+        if _waits_for_profile(judged):
+            found.missing.append(RecordKey(table="contact", id=person))
         settling = Settling.WRITTEN if met.rounds > 1 else Settling.SKIPPED
-        return Plan(settlements=[Settlement(item=item, settling=settling)])
+        found.settlements.append(Settlement(item=item, settling=settling))
 
     def _judge(self, pair: OptOutPair, met: Met, known: Standing | None, stays_out: bool) -> _Judged:
         # A suppression counts for somebody of whom nothing is known; what they do from then on is their own word.
@@ -180,24 +227,28 @@ class ConsentLane:
         return _Judged(pair=pair, case=case, known=known, verdict=consider(self.terms, case))
 
     def _note(
-        self, grant: Grant, person: str, judged: Sequence[_Judged], *, writes: bool, merged: bool = False
+        self,
+        grant: Grant,
+        person: str,
+        judged: Sequence[_Judged],
+        found: _Found,
+        *,
+        writes: bool,
+        merged: bool = False,
     ) -> None:
-        """Store the decisions that are news, and what is to be remembered, together."""
-        decisions: list[Decision] = []
-        standings: dict[tuple[str, str], Standing] = {}
+        """The decisions that are news, and what is to be remembered."""
         for one in judged:
             step = standing_before if writes else standing_after
             standing, recorded = step(one.case, one.verdict), _recorded(one)
             if recorded and recorded != one.case.standing.recorded:
-                decisions.append(self._decision(grant, person, one))
+                found.decisions.append(self._decision(grant, person, one))
                 standing = evolve(standing, recorded=recorded)
             if merged:
                 standing = evolve(standing, waiting=False)
             if standing != (one.known or Standing(column=one.pair.dynamics)):
-                standings[person, one.pair.campaign] = standing
-        done = () if writes or any(one.verdict.held for one in judged) else (person,)
-        if decisions or standings or done:
-            self.storage.note_consent(grant, ConsentNote(decisions=decisions, standings=standings, done=done))
+                found.standings[person, one.pair.campaign] = standing
+        if not writes and not any(one.verdict.held for one in judged):
+            found.done.append(person)
 
     def _decision(self, grant: Grant, person: str, one: _Judged) -> Decision:
         told = ((Side.DYNAMICS, one.verdict.to_dynamics), (Side.CAMPAIGN, one.verdict.to_campaign))
@@ -217,9 +268,9 @@ class ConsentLane:
             generation=grant.generation,
         )
 
-    def _carry_over(self, grant: Grant, person: str, master: str | None, judged: Sequence[_Judged]) -> None:
+    def _carry_over(self, grant: Grant, person: str, master: str, judged: Sequence[_Judged]) -> None:
         """A contact that was merged hands its opt-outs to the survivor, once each."""
-        if master is None or master == person:
+        if master == person:
             return
         out = [one for one in judged if one.verdict.out]
         standings = dict(self.storage.standings(self.scope, [master, person]))
@@ -238,36 +289,29 @@ class ConsentLane:
         if heirs:
             self.storage.note_consent(grant, ConsentNote(standings=heirs))
 
-    def _pull_forward(self, person: str, judged: Sequence[_Judged], before: Mapping[tuple[str, str], Standing]) -> None:
-        """An opt-out without a profile lets the profile come first; asked for once."""
-        missing = any(one.verdict.out and one.case.dynamics.exists and not one.case.campaign.exists for one in judged)
-        if missing and not any(standing.waiting for standing in before.values()):
-            self.storage.pull_forward(self.ingress, [RecordKey(table="contact", id=person)])
-
     # -- trouble ---------------------------------------------------------------------------------------------------
 
-    def _later(self, grant: Grant, item: Item, why: str, *, held: bool) -> Plan:
-        self._complain(grant, item, why, held=held)
-        return Plan(settlements=[self._retry(item)])
+    def _later(self, item: Item, why: str, found: _Found, *, held: bool) -> None:
+        found.troubles.append(self._trouble(item, why, held=held))
+        found.settlements.append(self._retry(item))
 
     def settled(self, grant: Grant, item: Item, answer: Answer, usual: Settlement) -> Settlement:
         """An opt-out is tried without end, and told every time: nothing of this lane becomes a dead letter."""
         if not isinstance(answer, BaseException) or usual.settling is Settling.RELEASED:
             return usual
-        self._complain(grant, item, described(answer), held=False)
+        trouble = self._trouble(item, described(answer), held=False)
+        self.storage.note_consent(grant, ConsentNote(troubles=[trouble]))
         return self._retry(item) if usual.settling is Settling.DEAD else usual
 
     def _retry(self, item: Item) -> Settlement:
         retry_at = self.storage.now() + retry_delay(item.attempts, self.settings)
         return Settlement(item=item, settling=Settling.RETRY, retry_at=retry_at)
 
-    def _complain(self, grant: Grant, item: Item, why: str, *, held: bool) -> None:
-        trouble = ConsentTrouble(
-            person=item.key.id, since=self.storage.now(), attempts=item.attempts, held=held, message=why
-        )
-        self.storage.note_consent(grant, ConsentNote(troubles=[trouble]))
+    def _trouble(self, item: Item, why: str, *, held: bool) -> ConsentTrouble:
         if not held:
             self.tell(OptOutDelayed(workflow=self.workflow, key=item.key, attempts=item.attempts, reason=why))
+        since = self.storage.now()
+        return ConsentTrouble(person=item.key.id, since=since, attempts=item.attempts, held=held, message=why)
 
 
 def _owed(side: Side, sighting: Sighting, known: Standing | None) -> Standing | None:
@@ -295,6 +339,12 @@ def _is_news(side: Side, sighting: Sighting, known: Standing | None) -> bool:
     if side is Side.DYNAMICS:
         return not sighting.mark or sighting.mark != known.dynamics_mark
     return sighting.changed_at != known.campaign_at or not known.ripe
+
+
+def _waits_for_profile(judged: Sequence[_Judged]) -> bool:
+    """An opt-out without a profile lets the profile come first; asked for once."""
+    missing = any(one.verdict.out and one.case.dynamics.exists and not one.case.campaign.exists for one in judged)
+    return missing and not any(one.known is not None and one.known.waiting for one in judged)
 
 
 def _recorded(one: _Judged) -> str:

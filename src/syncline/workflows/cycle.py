@@ -147,6 +147,8 @@ class Cycle:
         #: Rows claimed at a time: some jobs of this work, or what the settings say if that is more.
         self._lease_batch = max(settings.lease_batch, _JOBS_CLAIMED * work.batch)
         self._settlements: list[Settlement] = []
+        #: Items whose jobs ended midway, with what they learnt.
+        self._midway: list[tuple[Item, object]] = []
         #: When the first request of the batch that is being written was handed out.
         self._batch_from: float | None = None
         self._calls_told = 0
@@ -223,7 +225,10 @@ class Cycle:
                     self._take(event)
                 event = self._events.get_nowait()
         except Empty:
-            return
+            pass
+        if self._midway:
+            met, self._midway = self._midway, []
+            self._follow(self._work.midway(met))
 
     # -- staying in charge ------------------------------------------------------------------------------------------
 
@@ -452,7 +457,7 @@ class Cycle:
                 self._failures_in_a_row = 0
                 self._outage = _OUTAGE_FIRST
                 self.tally.calls += answer.calls
-                self._follow(self._work.midway(task.item, answer.answer))
+                self._midway.append((task.item, answer.answer))
                 continue
             usual = judge(task, answer, self._settings, self._storage.now, others_succeed=others_succeed)
             self._settlements.append(self._work.settled(task.item, answer, usual))

@@ -383,8 +383,8 @@ class _OptOutWork(Work):
     def plan(self, items: Sequence[Item]) -> Plan:
         return Plan(jobs=self._lane.jobs(items))
 
-    def midway(self, item: Item, answer: object) -> Plan:
-        return self._lane.midway(self._held, item, cast(Met, answer))
+    def midway(self, met: Sequence[tuple[Item, object]]) -> Plan:
+        return self._lane.midway(self._held, cast("Sequence[tuple[Item, Met]]", met))
 
     def settled(self, item: Item, answer: Answer, usual: Settlement) -> Settlement:
         return self._lane.settled(self._held, item, answer, usual)

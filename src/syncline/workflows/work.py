@@ -79,8 +79,11 @@ class Work(ABC):
     def plan(self, items: Sequence[Item]) -> Plan:
         """Decide what becomes of leased items under the rules of this generation."""
 
-    def midway(self, item: Item, answer: object) -> Plan:
-        """Decide again about an item whose job ended `Midway`, with what it learnt. The item is still leased."""
+    def midway(self, met: Sequence[tuple[Item, object]]) -> Plan:
+        """Decide again about items whose jobs ended `Midway`, with what each learnt. They are still leased.
+
+        All that came back at once are given together, so that they can share a transaction.
+        """
         raise NotImplementedError(f"{type(self).__name__} has no jobs that end midway")
 
     def settled(self, item: Item, answer: Answer, usual: Settlement) -> Settlement:
