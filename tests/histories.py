@@ -330,9 +330,11 @@ class Source(DynamicsConnector):
         changes = self._disorder(changes, changed, request, tracked)
         if rest:
             return Page(changes=tuple(changes), next_link=f"page {world.epoch} {told[-1][0]} {until}")
-        if request.stage is ReadStage.OVERLAP:
+        if request.stage in (ReadStage.KEYS, ReadStage.OVERLAP):
             return Page(changes=tuple(changes))
-        return Page(changes=tuple(changes), delta_link=f"delta {world.epoch} {until} {until}")
+        # Where the token of a load points to is not documented: to its end is what loses most.
+        now = until if tracked else world.version
+        return Page(changes=tuple(changes), delta_link=f"delta {world.epoch} {now} {now}")
 
     def _disorder(
         self, changes: list[Change], all_changes: list[tuple[int, Any]], request: ReadRequest, tracked: bool

@@ -100,7 +100,10 @@ class ScriptedDynamics(DynamicsConnector):
         told = tuple(change for _, change in page)
         if more:
             return Page(changes=told, next_link=f"page:{page[-1][0]}-{until}")
-        return Page(changes=told, delta_link=None if request.stage is ReadStage.OVERLAP else f"delta:{until}")
+        if request.stage in (ReadStage.KEYS, ReadStage.OVERLAP):
+            return Page(changes=told)
+        # Where the token of a load points to is not documented: to its end is what loses most.
+        return Page(changes=told, delta_link=f"delta:{until if gone_too else self.version}")
 
     def _change(self, record: str, columns: Sequence[str]) -> Change:
         row = self.rows.get(record)

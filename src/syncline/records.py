@@ -102,15 +102,17 @@ class Change:
 
 
 class ReadStage(StrEnum):
-    """Where the reading of a table stands. A full read walks LOAD, OVERLAP, DELTA, and MISSING when it is a resync."""
+    """Where the reading of a table stands: LOAD, KEYS, OVERLAP, DELTA, and MISSING after a full read with KEYS."""
 
     #: The tracked load: every row, ending with a delta link.
     LOAD = "load"
+    #: An untracked pass over all keys: what it does not show was deleted meanwhile, or before a resync.
+    KEYS = "keys"
     #: An untracked pass over everything modified since the load began, so that nothing changed meanwhile is missed.
     OVERLAP = "overlap"
     #: Change tracking: only what changed since the last delta link.
     DELTA = "delta"
-    #: Once after a resync: what the ledger knows and the full read did not see was deleted meanwhile.
+    #: Once after KEYS and a first DELTA: what is known here and was not shown by either is asked for by key.
     MISSING = "missing"
 
 
@@ -121,7 +123,7 @@ class ReadPosition:
     stage: ReadStage
     #: The next address to read in this stage (opaque; the connector's word); None at the stage's beginning.
     link: str | None = field(default=None, repr=False)
-    #: The delta link kept aside while OVERLAP runs.
+    #: The delta link kept aside while KEYS and OVERLAP run.
     delta_link: str | None = field(default=None, repr=False)
     #: When the full read began, by the service's clock as far as known.
     started_at: datetime
@@ -129,8 +131,10 @@ class ReadPosition:
     pass_seq: int
     #: Whether this full read is a first load or a replay, so that first-load-only fields are written too.
     first: bool = False
-    #: Whether this full read must find deletions by comparing with the ledger.
+    #: Whether records were known here before this full read began, which may have been deleted since.
     resync: bool = False
+    #: Whether this full read lists all keys, and what they lack has still to be asked for.
+    compares: bool = False
     #: When this position was last moved or confirmed by an answer.
     read_at: datetime | None = None
     #: Records that this full read has read so far, and about how many there are, where the source could say.
@@ -143,7 +147,8 @@ class ReadRequest:
     """One page to fetch: the first of a stage when `link` is None, else the one the link names."""
 
     table: str
-    #: The columns to ask for. A link keeps those it was made with; what its rows lack is read again by key.
+    #: The columns to ask for; none for KEYS, which wants nothing but the keys. A link keeps those it was made with;
+    #: what its rows lack is read again by key.
     columns: tuple[str, ...]
     stage: ReadStage
     link: str | None = field(default=None, repr=False)
@@ -153,7 +158,7 @@ class ReadRequest:
 
 @frozen(kw_only=True)
 class Page:
-    """One answer of the source. Exactly one of the links is set, or neither at the end of an OVERLAP pass."""
+    """One answer of the source. Exactly one of the links is set, or neither at the end of KEYS and of OVERLAP."""
 
     changes: tuple[Change, ...] = field(repr=lambda changes: f"<{len(changes)} changes>")
     next_link: str | None = field(default=None, repr=False)

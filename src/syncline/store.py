@@ -139,7 +139,7 @@ class PageCommit:
     position: ReadPosition
     entries: Sequence[Entry]
     refusals: Sequence[Refusal] = ()
-    #: Keys this page's full read has seen; kept only while `position.resync` is set.
+    #: Keys that the source has shown; kept only while `position.compares` is set.
     seen: Sequence[str] = ()
     #: Rows the rules found nothing to do for; they count as put and skipped.
     skipped: int = 0
@@ -295,7 +295,7 @@ class Storage(ConsentStore, Upkeep):
 
     @abstractmethod
     def unseen(self, workflow: str, table: str, limit: int) -> Sequence[str]:
-        """Ids of the table in the ledger or in the queue that the running resync did not see, in order.
+        """Ids of the table in the ledger or in the queue that the running full read did not see, in order.
 
         What is queued counts too: it was read before, and nobody tells that it was deleted since.
         """

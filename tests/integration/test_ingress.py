@@ -12,6 +12,7 @@ from tests.ingress_room import DEFINITION, FIELDS, MAPPING, campaign, dataverse,
 from syncline import FieldMapping, Filter, IngressDefinition, Integration, MemoryStorage, TableMapping
 from syncline.definitions import Comparison
 from syncline.instrumentation import Notice, ResyncStarted, Throttled
+from syncline.records import ReadStage
 from syncline.sandbox import Sandbox, people
 from syncline.state_machine import WorkflowState
 from syncline.workflows.cycle import CycleEnd
@@ -258,6 +259,32 @@ def test_changes_made_while_the_first_load_is_paging_arrive(sandbox: Sandbox) ->
         drain(integration)
 
     assert differences(sandbox) == []
+
+
+@pytest.mark.parametrize("token", ["start", "end"])
+def test_whoever_is_deleted_while_a_full_read_is_paging_goes(sandbox: Sandbox, token: str) -> None:
+    """Decision 10: wherever the delta link of the last page points to, the keys that are left over are asked for."""
+    sandbox.dynamics.call("set", initial_token=token)
+    with join(sandbox, MemoryStorage(), dynamics=dataverse(sandbox, page_size=10)) as integration:
+        integration.ingress.start()
+        integration.ingress.run_cycle(records=1)
+        (written,) = (row["externalId"] for row in sandbox.campaign.rows("profile", ["externalId"]))
+        sandbox.dynamics.delete("contact", written)
+        drain(integration)
+        assert differences(sandbox) == []
+
+        sandbox.dynamics.expire_tokens()
+        for person in ids(sandbox):
+            sandbox.dynamics.update("contact", person, lastname="Again")
+        integration.ingress.run_cycle(records=1)
+        position = integration.storage.positions(integration.ingress.id)["contact"]
+        assert position.resync
+        assert position.stage is ReadStage.LOAD
+        again = sandbox.campaign.rows("profile", ["externalId", "lastName"])
+        (written,) = (row["externalId"] for row in again if row["lastName"] == "Again")
+        sandbox.dynamics.delete("contact", written)
+        drain(integration)
+        assert differences(sandbox) == []
 
 
 def test_a_cut_first_load_resumes_at_its_page(sandbox: Sandbox) -> None:

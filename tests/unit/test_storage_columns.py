@@ -82,6 +82,7 @@ def test_no_payload_is_sound_only_when_none_was_stored() -> None:
         pass_seq=st.integers(),
         first=st.booleans(),
         resync=st.booleans(),
+        compares=st.booleans(),
         read_at=st.none() | MOMENTS,
         read=st.integers(0),
         about=st.none() | st.integers(0),

@@ -95,7 +95,8 @@ class DynamicsConnector(Connector):
         """Read one page.
 
         - LOAD and DELTA pages carry `next_link` while more follow and `delta_link` on the last; an end without a
-          delta link raises ProtocolError. OVERLAP pages carry `next_link` or nothing.
+          delta link raises ProtocolError. KEYS and OVERLAP pages carry `next_link` or nothing.
+        - KEYS shows every row that is there from its first page to its last, as changes without values.
         - Changes keep the source's order. A key may appear more than once; the last appearance is the newest.
         - Deletes carry the key only.
 

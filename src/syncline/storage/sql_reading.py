@@ -48,7 +48,7 @@ def commit_page(tx: Transaction, held: Held, page: PageCommit) -> PutReport:
     over = in_step + [refusal.entry for refusal in page.refusals]
     if over:
         sql_children.ended(tx, held.workflow_id, ((table_id, key_to_column(one.key.id), False) for one in over))
-    if page.position.resync and page.seen:
+    if page.position.compares and page.seen:
         _note_seen(tx, table_id, [key_to_column(record_id) for record_id in page.seen])
     if page.skipped:
         tx.total(held.workflow_id, put=page.skipped, skipped=page.skipped)
@@ -57,7 +57,7 @@ def commit_page(tx: Transaction, held: Held, page: PageCommit) -> PutReport:
 
 
 def _note_seen(tx: Transaction, table_id: int, keys: Sequence[bytes]) -> None:
-    """Mark records as seen; also unknown ones, which may become known before the resync ends."""
+    """Mark records as seen; also unknown ones, which may become known before the full read ends."""
     known = {key: record_id for key, (record_id, *_) in sql_putting.find_records(tx, table_id, keys).items()}
     new = [key for key in dict.fromkeys(keys) if key not in known]
     if new:

@@ -74,7 +74,7 @@ def progress_of(positions: Mapping[str, ReadPosition], wanted: Iterable[str]) ->
             began_at=position.started_at,
         )
         for table, position in sorted(positions.items())
-        if position.stage is not ReadStage.DELTA or position.resync
+        if position.stage is not ReadStage.DELTA or position.compares
     )
     noted = (ReadProgress(table=table, kind=ReadKind.REPLAY) for table in sorted(wanted))
     return (*under_way, *noted)

@@ -54,7 +54,7 @@ from syncline.workflows.writing import Writing, lacks
 
 __all__ = ["IngressWorkflow"]
 
-#: How many records the ledger is asked about at a time after a resync.
+#: How many of the records that a full read did not show are queued at a time.
 _MISSING_BATCH = 1_000
 
 
@@ -256,7 +256,8 @@ class _IngressWork(Work):
             raise CursorLostError(
                 f"The position in {request.table} names columns that are not needed any more and are gone."
             ) from None
-        self._watch.heed(request.table, page.changes)
+        if request.stage is not ReadStage.KEYS:
+            self._watch.heed(request.table, page.changes)
         if not counted:
             return page
         try:
@@ -292,10 +293,11 @@ class _IngressWork(Work):
 
     def _keep(self, grant: Grant, table: str, position: ReadPosition, seq: int, asked_at: float, answer: object) -> int:
         page = cast(Page, answer)
-        entries, refusals = self._decide_page(table, position, seq, page)
-        behind = reading.following(position, page, self._storage.now())
+        changes = () if position.stage is ReadStage.KEYS else page.changes
+        entries, refusals = self._decide_page(table, position, seq, changes)
+        behind = reading.following(position, page, self._storage.now(), deletions=True)
         self._note_way(table, page)
-        seen = [change.key.id for change in page.changes] if position.resync else ()
+        seen = [change.key.id for change in page.changes] if position.compares else ()
         commit = PageCommit(table=table, position=behind, entries=entries, refusals=refusals, seen=seen)
         report = self._storage.commit_page(grant, commit)
         self._positions[table] = behind
@@ -308,14 +310,14 @@ class _IngressWork(Work):
                 workflow=self._workflow,
                 table=table,
                 stage=position.stage,
-                changes=len(page.changes),
+                changes=len(changes),
                 queued=report.queued,
                 skipped=report.skipped,
                 refused=len(refusals),
                 seconds=now - asked_at,
             )
         )
-        return len(page.changes)
+        return len(changes)
 
     def _note_way(self, table: str, page: Page) -> None:
         """Raises ProtocolError when the pages of a read lead back to one of them: it would never end."""
@@ -331,10 +333,10 @@ class _IngressWork(Work):
         way.add(page.next_link)
 
     def _decide_page(
-        self, table: str, position: ReadPosition, seq: int, page: Page
+        self, table: str, position: ReadPosition, seq: int, told: Sequence[Change]
     ) -> tuple[list[Entry], list[Refusal]]:
         plan, first, lane = self._plans[table], reading.is_first(position), reading.lane_of(position)
-        changes, contradictory = _collapse(page.changes)
+        changes, contradictory = _collapse(told)
         ledger = self._storage.ledger(self._workflow, table, list(changes))
         entries: list[Entry] = []
         refusals: list[Refusal] = []
@@ -352,7 +354,7 @@ class _IngressWork(Work):
         return entries, refusals
 
     def _missing(self, grant: Grant, table: str, position: ReadPosition) -> Reading:
-        """Queue what we know of and the resync never showed, to be asked for by key: only the source says gone."""
+        """Queue what we know of and a full read never showed, to be asked for by key: only the source says gone."""
 
         def keep(_: object) -> int:
             missing = self._storage.unseen(self._workflow, table, _MISSING_BATCH)
@@ -361,7 +363,7 @@ class _IngressWork(Work):
                 page = PageCommit(table=table, position=position, entries=entries, seen=missing)
                 self._storage.commit_page(grant, page)
             else:
-                behind = evolve(position, stage=ReadStage.DELTA, resync=False)
+                behind = evolve(position, stage=ReadStage.DELTA, resync=False, compares=False)
                 self._storage.end_resync(grant, table, behind)
                 self._positions[table] = behind
             return len(missing)

@@ -196,7 +196,7 @@ class Linking:
     def _is_loading(self, table: str) -> bool:
         """Whether a full read of the table is still to show what it has."""
         position = self.positions.get(table)
-        return position is None or position.stage in (ReadStage.LOAD, ReadStage.OVERLAP)
+        return position is None or position.stage in (ReadStage.LOAD, ReadStage.KEYS, ReadStage.OVERLAP)
 
     def _expired(self, item: Item) -> bool:
         return item.waits_from is not None and self.storage.now() - item.waits_from >= self.settings.parent_wait

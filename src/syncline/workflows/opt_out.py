@@ -273,7 +273,7 @@ class _OptOutWork(Work):
             always |= {person} if seen.get(person, ...) is None or change.values.get(MASTER) else set()
             seen[person] = dynamics_sightings(self._parties.pairs, change, now)
         due = self._lane.owe(grant, Side.DYNAMICS, seen)
-        behind = reading.following(position, page, self._storage.now())
+        behind = reading.following(position, page, self._storage.now(), deletions=False)
         queued = self._commit(grant, CONTACT, behind, list(dict.fromkeys([*due, *sorted(always)])), seq)
         self._rest(CONTACT, idle=reading.caught_up(behind, page))
         self._told(CONTACT, position.stage, len(page.changes), queued, asked_at)

@@ -241,7 +241,8 @@ class Dataverse(DynamicsConnector):
         question = Question(table=request.table, columns=request.columns, link=request.link is not None)
         head = self._head(request.table)
         url = self._first_page(request, head) if request.link is None else self._stored(request.link)
-        prefer = f"odata.maxpagesize={self._page_size}{odata.preferring(request.columns)}"
+        size = _LARGEST_PAGE if request.stage is ReadStage.KEYS else self._page_size
+        prefer = f"odata.maxpagesize={size}{odata.preferring(request.columns)}"
         if request.link is None and request.stage is ReadStage.LOAD:
             prefer = f"odata.track-changes,{prefer}"
         content = self._get(url, question, prefer=prefer)
@@ -280,7 +281,7 @@ class Dataverse(DynamicsConnector):
 
     def _first_page(self, request: ReadRequest, head: TableHead) -> str:
         selected = odata.select(request.columns or (head.primary_id,))
-        if request.stage is ReadStage.LOAD:
+        if request.stage in (ReadStage.LOAD, ReadStage.KEYS):
             return f"{head.entity_set}?{selected}"
         if request.stage is not ReadStage.OVERLAP:
             raise CursorLostError(f"There is no position to read {request.table} from.")

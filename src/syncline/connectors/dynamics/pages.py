@@ -23,6 +23,7 @@ __all__ = ["Progress", "read_page", "row_of"]
 _DELETED = "$deletedEntity"
 # Pages in a row that bring nothing new. Dataverse sends an empty page now and then, never this many.
 _STALE_PAGES = 20
+_UNTRACKED = (ReadStage.KEYS, ReadStage.OVERLAP)
 
 
 def read_page(content: object, request: ReadRequest, primary_id: str, origins: TrustedOrigins) -> Page:
@@ -38,7 +39,7 @@ def read_page(content: object, request: ReadRequest, primary_id: str, origins: T
     if not isinstance(rows, list | tuple):
         raise _not_a_page(request.table)
     changes = tuple(_change(row, request, primary_id) for row in rows)
-    if request.stage is ReadStage.OVERLAP:
+    if request.stage in _UNTRACKED:
         if "value" not in content:
             raise _not_a_page(request.table)
         return Page(changes=changes, next_link=next_link)
@@ -74,7 +75,7 @@ def _change(row: object, request: ReadRequest, primary_id: str) -> Change:
     if not isinstance(row, dict) or not isinstance(context, str) or not context.endswith(_DELETED):
         return row_of(row, request.table, request.columns, primary_id)
     record = guid(row.get("id"))
-    if record is None or row.get("reason", "deleted") != "deleted" or request.stage is ReadStage.OVERLAP:
+    if record is None or row.get("reason", "deleted") != "deleted" or request.stage in _UNTRACKED:
         raise ProtocolError(f"Dynamics 365 sent a deletion in {request.table} that is none.")
     return Change(key=RecordKey(table=request.table, id=record), values=None)
 

@@ -206,7 +206,7 @@ UPDATE records SET fingerprint = ?, item_id = ? WHERE id = ?;
 UPDATE records SET item_id = ? WHERE id = ?;
 
 -- name: drop_record
--- A record that is neither queued nor known leaves no trace, unless a resync that is under way has seen it.
+-- A record that is neither queued nor known leaves no trace, unless a full read that is under way has seen it.
 DELETE FROM records
 WHERE id = ? AND item_id IS NULL AND fingerprint IS NULL
     AND NOT EXISTS (SELECT 1 FROM seen s WHERE s.table_id = records.table_id AND s.record_id = records.id);

@@ -1,4 +1,4 @@
--- How far the source was read, what a resync saw, and what the target is known to have.
+-- How far the source was read, what a full read saw, and what the target is known to have.
 
 -- name: positions
 SELECT name, position FROM tables WHERE workflow_id = ? AND position IS NOT NULL ORDER BY name;
@@ -19,7 +19,7 @@ UPDATE tables SET replay = NULL WHERE id = ?;
 INSERT INTO seen (table_id, record_id) VALUES (?, ?) ON CONFLICT (table_id, record_id) DO NOTHING;
 
 -- name: drop_seen_records
--- Records that the resync met and that are neither queued nor known.
+-- Records that the full read met and that are neither queued nor known.
 DELETE FROM records
 WHERE id IN (SELECT record_id FROM seen WHERE table_id = ?)
     AND fingerprint IS NULL

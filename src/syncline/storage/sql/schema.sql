@@ -190,7 +190,7 @@ CREATE TABLE waiting (
 );
 
 -- name: create_seen
--- What the running resync of a table has seen.
+-- What the running full read of a table has seen since its load.
 CREATE TABLE seen (
     table_id INTEGER NOT NULL,
     record_id INTEGER NOT NULL,

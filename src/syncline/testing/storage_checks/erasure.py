@@ -126,7 +126,7 @@ def check_a_resync_does_not_bring_a_forgotten_person_back(subject: Subject) -> N
     """What a resync saw or did not see of the person is forgotten too."""
     grant, storage = subject.grant(), subject.storage
     storage.settle(grant, settlements(subject.put_and_lease(grant, entry(_ANN), entry(_BOB))))
-    page = PageCommit(table="contact", position=position(resync=True), entries=[], seen=[_ANN])
+    page = PageCommit(table="contact", position=position(compares=True), entries=[], seen=[_ANN])
     storage.commit_page(grant, page)
     storage.forget("acme", _ANN, ACTION)
     storage.forget("acme", _BOB, ACTION)

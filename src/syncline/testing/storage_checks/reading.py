@@ -34,6 +34,7 @@ def check_a_position_comes_back_as_it_was(subject: Subject) -> None:
         pass_seq=12,
         first=True,
         resync=True,
+        compares=True,
         read_at=NOON + timedelta(microseconds=1),
     )
     storage.commit_page(grant, PageCommit(table="contact", position=given, entries=[]))
@@ -116,7 +117,7 @@ def check_a_resync_finds_what_is_missing(subject: Subject) -> None:
     records = [f"0000000{number}-0000-4000-8000-000000000000" for number in range(9)]
     items = subject.put_and_lease(grant, *[entry(record) for record in records])
     storage.settle(grant, settlements(items))
-    resync = position(pass_seq=5, resync=True)
+    resync = position(pass_seq=5, compares=True)
     seen = PageCommit(table="contact", position=resync, entries=[entry(records[3], 2)], seen=records[:3])
     storage.commit_page(grant, seen)
     assert list(storage.unseen(WORKFLOW, "contact", 3)) == records[3:6]
@@ -139,14 +140,14 @@ def check_a_full_read_that_begins_anew_has_seen_nothing(subject: Subject) -> Non
     """What an interrupted resync saw is forgotten when a replay begins: it may be gone by now."""
     grant, storage = subject.grant(), subject.storage
     storage.settle(grant, settlements(subject.put_and_lease(grant, entry("a"))))
-    resync = position(resync=True)
+    resync = position(compares=True)
     storage.commit_page(grant, PageCommit(table="contact", position=resync, entries=[], seen=["a"]))
     assert list(storage.unseen(WORKFLOW, "contact", 10)) == []
     storage.begin_replay(grant, "contact", resync)
     assert list(storage.unseen(WORKFLOW, "contact", 10)) == ["a"]
 
 
-def check_what_was_seen_counts_only_in_a_resync(subject: Subject) -> None:
+def check_what_was_seen_counts_only_while_keys_are_compared(subject: Subject) -> None:
     """Pages of an ordinary read leave no marks."""
     grant, storage = subject.grant(), subject.storage
     storage.settle(grant, settlements(subject.put_and_lease(grant, entry("a"))))

@@ -58,9 +58,9 @@ def entry(
     )
 
 
-def position(stage: ReadStage = ReadStage.LOAD, *, pass_seq: int = 1, resync: bool = False) -> ReadPosition:
+def position(stage: ReadStage = ReadStage.LOAD, *, pass_seq: int = 1, compares: bool = False) -> ReadPosition:
     """A place in a table."""
-    return ReadPosition(stage=stage, link="next", started_at=NOON, pass_seq=pass_seq, resync=resync)
+    return ReadPosition(stage=stage, link="next", started_at=NOON, pass_seq=pass_seq, compares=compares)
 
 
 def settlements(

@@ -74,7 +74,7 @@ def check_a_workflow_can_start_over(subject: Subject) -> None:
     grant, storage = subject.grant(), subject.storage
     for table in ("contact", "account"):
         storage.settle(grant, settlements(subject.put_and_lease(grant, entry("a", table=table))))
-        storage.commit_page(grant, PageCommit(table=table, position=position(resync=True), entries=[], seen=["a"]))
+        storage.commit_page(grant, PageCommit(table=table, position=position(compares=True), entries=[], seen=["a"]))
     storage.release(grant)
     assert storage.start_over(WORKFLOW, ["contact", "never"], ACTION, doubt=True)
     assert set(storage.positions(WORKFLOW)) == {"account"}
