@@ -3,10 +3,12 @@
 What lives here: the list of the checks. Each is a function that takes a `Subject` with an empty storage, and fails with
 an AssertionError; its docstring is the promise. A host that brings its own storage runs them like this:
 
-    @pytest.mark.parametrize("check", STORAGE_CHECKS, ids=lambda check: check.__name__)
-    def test_storage(check):
+    @pytest.mark.parametrize("promise", promises(STORAGE_CHECKS), ids=str)
+    def test_storage(promise):
         with my_storage() as storage:
-            check(Subject(storage=storage, advance=storage.set_time_offset))
+            promise(Subject(storage=storage, advance=storage.set_time_offset))
+
+`syncline.testing.promises` has `promises`, to which a storage that differs on purpose gives the reasons.
 """
 
 from __future__ import annotations
