@@ -4,35 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from syncline.connectors.campaign import CampaignStandard, OAuthServerToServer
 from syncline.records import RecordKey, Value, Write
 from syncline.sandbox import Sandbox
 from syncline.schemas import TableSchema
+from syncline.testing.clocks import JumpingClock
 
 __all__ = ["JumpingClock", "connect", "credential", "described", "fresh", "person", "wanted"]
 
 ID = "8d2cfd61-0a3f-4f6c-9d6e-2f1f7b1f0001"
-
-
-class JumpingClock:
-    """The real time, on which a sleep takes no time but moves the clock."""
-
-    def __init__(self) -> None:
-        self.ahead = 0.0
-        self.sleeps: list[float] = []
-
-    def now(self) -> datetime:
-        return datetime.now(UTC) + timedelta(seconds=self.ahead)
-
-    def monotonic(self) -> float:
-        return datetime.now(UTC).timestamp() + self.ahead
-
-    def sleep(self, seconds: float) -> None:
-        self.sleeps.append(seconds)
-        self.ahead += max(seconds, 0.0)
 
 
 def credential(sandbox: Sandbox, **changes: Any) -> OAuthServerToServer:
