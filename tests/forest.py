@@ -7,6 +7,7 @@ are not there. What the target should hold is worked out once more, without the 
 
 from __future__ import annotations
 
+import itertools
 import threading
 from collections import deque
 from collections.abc import Mapping, Sequence
@@ -131,6 +132,28 @@ class Forest(World):
         #: What is to happen while requests are under way.
         self.growths: deque[Growth] = deque()
         self.complaints: list[str] = []
+        self._pkeys = itertools.count(1)
+
+    def pkey(self, resource: str, record: str) -> str:
+        """The PKey of the record that is there now: whoever comes back has another one."""
+        return str(self.rows_at(resource, record)[0].setdefault("PKey", f"@{next(self._pkeys)}"))
+
+    def of_pkey(self, resource: str, link: Any) -> str | None:
+        """The key of the record that a link by PKey leads to."""
+        if not isinstance(link, dict):
+            return None
+        rows = [row for row in self.stored[resource] if row.get("PKey") == link["PKey"]]
+        return str(rows[0][FOREST_KEYS[resource]]) if rows else None
+
+    def remove(self, resource: str, record: str) -> None:
+        """Delete a record of the target: links to its PKey become empty."""
+        gone = [row.get("PKey") for row in self.rows_at(resource, record)]
+        self.stored[resource] = [row for row in self.stored[resource] if row[FOREST_KEYS[resource]] != record]
+        for table, _, parent, _, link in LINKS:
+            for row in self.stored[FOREST[table]] if FOREST[parent] == resource else ():
+                nested: Any = row.get(link)
+                if isinstance(nested, dict) and nested["PKey"] in gone:
+                    row[link] = None
 
     def interject(self) -> None:
         with self.lock:
@@ -215,8 +238,10 @@ class ForestTarget(Target):
         return FOREST_TARGETS.get(table)
 
     def link_to(self, resource: TableSchema, key_field: str, key: str) -> Value:
-        found = self.find(resource, key_field, key)
-        return None if found is None else {"PKey": f"@{found.ref}"}
+        if self.find(resource, key_field, key) is None:
+            return None
+        with self._forest.lock:
+            return {"PKey": self._forest.pkey(resource.name, key)}
 
     @staticmethod
     def _key(resource: TableSchema, values: Values) -> str:
@@ -233,20 +258,18 @@ class ForestTarget(Target):
     def _look(self, resource: TableSchema, values: Values) -> None:
         table = next(table for table, one in FOREST.items() if one == resource.name)
         _, parent, column, link = lookup_of_table(table)
-        pointed = values.get(column) or values.get(link)
-        if isinstance(pointed, dict):
-            pointed = str(pointed["PKey"]).removeprefix("@")
-        elif values.get(link) is not None:
+        if values.get(link) is not None and not isinstance(values[link], dict):
             self._forest.complaints.append(f"{resource.name} was given a link without a key: {values}")
         with self._forest.lock:
-            if pointed is not None and not self._forest.rows_at(FOREST[parent], str(pointed)):
-                self._forest.complaints.append(f"{resource.name} was written before {parent} {pointed} was there")
+            column_leads = values.get(column) is None or self._forest.rows_at(FOREST[parent], str(values[column]))
+            link_leads = values.get(link) is None or self._forest.of_pkey(FOREST[parent], values[link])
+            if not (column_leads and link_leads):
+                self._forest.complaints.append(f"{resource.name} was written before the {parent} of {values} was there")
 
     def delete(self, resource: TableSchema, ref: str) -> None:
         fault = self._begin()
-        with self._world.lock:
-            kept = [row for row in self._world.stored[resource.name] if row[FOREST_KEYS[resource.name]] != ref]
-            self._world.stored[resource.name] = kept
+        with self._forest.lock:
+            self._forest.remove(resource.name, ref)
         self._end(fault)
 
 
@@ -325,6 +348,10 @@ class ForestHistory(histories.History):
         mine = [letter for letter in self.workflow.dead_letters if letter.reason is not DeadReason.PARENT]
         self.workflow.dead_letters.retry(mine)
         self.drain()
+        # A link by PKey is empty after its record went and came back: what the sweep finds in days is asked for.
+        for table in self.planting.by_pkey & set(self.planting.tables):
+            self.workflow.reconcile(table, queue=True)
+        self.drain()
 
     def drain(self) -> None:
         for _ in range(80):
@@ -369,8 +396,9 @@ class ForestHistory(histories.History):
         missing = self._missing_parent(table, row)
         if missing:
             named = letter is not None and letter.reason is DeadReason.PARENT and str(missing) in letter.message
-            # What was written while its parent was there, and has not changed since, stays as it is.
-            stays = there is not None and not self._difference(table, row, there)
+            # What was written while its parent was there, and has not changed since, stays as it is; so does a link by
+            # PKey that Campaign emptied.
+            stays = there is not None and self._difference(table, row, there) in ("", self._emptied(table, row))
             return "" if named or stays else f"points to {missing}, which never comes, and {letter} does not say so"
         if letter is not None:
             return f"is dead although it could be written: {letter.message}"
@@ -398,6 +426,10 @@ class ForestHistory(histories.History):
             return ""
         pointed, stored = row[lookup], there.get(column)
         if table in self.planting.by_pkey:
-            nested = there.get(link)
-            stored = str(nested["PKey"]).removeprefix("@") if isinstance(nested, dict) else None
+            stored = self.world.of_pkey(FOREST[parent], there.get(link))
+            return "" if stored == pointed else self._emptied(table, row, stored)
         return "" if stored == pointed else f"points to {stored} and should point to {pointed}"
+
+    @staticmethod
+    def _emptied(table: str, row: Mapping[str, Value], stored: str | None = None) -> str:
+        return f"has a link to {stored} and should have one to {row[lookup_of_table(table)[0]]}"

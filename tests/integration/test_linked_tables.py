@@ -113,6 +113,13 @@ def test_the_remedy_for_a_parent_that_somebody_deleted_in_campaign_works(sandbox
         assert row is not None
         assert row["lastName"] == "Changed"
         assert row["cusAccount"]
+        # The other child did not change: its link is empty, and comparing finds it.
+        report = ingress.reconcile("contact", queue=True)
+        assert [record.fields for record in report] == [("cusAccount",)]
+        drain(integration)
+        assert ingress.reconcile("contact").in_step
+        rows = sandbox.campaign.rows("profile", ["cusAccount"])
+        assert sorted(str(row["cusAccount"] or "") for row in rows) == ["", COMPANY, COMPANY]
 
 
 def test_a_link_of_cardinality_1_is_warned_about_and_works(sandbox: Sandbox) -> None:

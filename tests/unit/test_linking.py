@@ -11,6 +11,7 @@ from tests.histories import REFUSED, record_id
 from syncline.backlog import DeadReason
 from syncline.records import RecordKey
 from syncline.schemas import TableSchema
+from syncline.views import ReconcileKind
 from syncline.workflows.linking import _LATE
 
 
@@ -238,3 +239,45 @@ def test_children_are_deleted_first() -> None:
         history.advance(20)
     assert witness.deleted == ["cusVisit", "profile", "cusAccount"]
     assert not any(history.world.stored[resource] for resource in FOREST_KEYS)
+
+
+@pytest.mark.parametrize("sweep", [False, True])
+def test_a_link_by_pkey_that_campaign_emptied_is_mended(sweep: bool) -> None:
+    """A parent that left and came back has another PKey: its child, which did not change, is found by comparing."""
+    history = forest(
+        ("account", 0, "A", "a", None),
+        *(("contact", number, "C", "a", 0) for number in range(2)),
+        by_pkey=frozenset({"contact"}),
+        filtered=frozenset({"account"}),
+        delete_filtered_out=True,
+    )
+    history.drain()
+    if sweep:
+        history.advance(7 * 86_400)
+        history.drain()
+    for kind in "ba":
+        history.grow_all([("account", 0, "A", kind, None)])
+        history.drain()
+    assert [row["account"] for row in history.world.stored["profile"]] == [None, None]
+    if sweep:
+        history.advance(7 * 86_400)
+        history.drain()
+        assert history.workflow.sweeps["contact"].mended_ever == 2
+    else:
+        report = history.workflow.reconcile("contact", queue=True)
+        assert [record.fields for record in report] == [("account",), ("account",)]
+        assert report.calls == 3, "a look at each child, and one at the parent"
+    history.drain()
+    assert history.wrongs() == []
+    assert history.workflow.reconcile("contact").in_step
+
+
+def test_an_empty_link_by_pkey_to_what_campaign_does_not_have_is_in_step() -> None:
+    """Nothing could be written there: the child stays as it is until its parent comes back."""
+    history = forest(("account", 0, "A", "a", None), ("contact", 0, "C", "a", 0), by_pkey=frozenset({"contact"}))
+    history.drain()
+    history.world.remove("cusAccount", record_id(0))
+    assert history.workflow.reconcile("contact").in_step
+    assert not history.workflow.reconcile("account", queue=True).in_step
+    history.drain()
+    assert history.workflow.reconcile("contact").counts[ReconcileKind.DIFFERENT] == 1

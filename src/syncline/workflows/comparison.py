@@ -6,13 +6,17 @@ function a cycle uses. Nothing is written anywhere, and consent fields are never
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from attrs import define, field, frozen
 
 from syncline.connectors.base import CampaignConnector
 from syncline.errors import SkipRecordError
 from syncline.mapping import RefuseDecision, SkipDecision, TablePlan, WriteDecision, decide
 from syncline.records import Change, RecordKey, TargetRecord, Values
+from syncline.schemas import TableSchema
 from syncline.views.reconciliation import ReconciledRecord, ReconcileKind
+from syncline.workflows.linked_keys import LinkedKeys
 
 __all__ = ["Compared", "Comparison"]
 
@@ -27,6 +31,8 @@ class Compared:
     record: ReconciledRecord
     #: IDENTICAL: what the ledger would remember had Syncline written it.
     fingerprint: bytes = field(default=b"", repr=False)
+    #: Engine calls that it took to find out.
+    calls: int = 0
 
     @property
     def kind(self) -> ReconcileKind:
@@ -39,6 +45,12 @@ class Comparison:
 
     plan: TablePlan
     campaign: CampaignConnector
+    #: The resources that links by PKey lead to, by table.
+    linked: Mapping[str, TableSchema]
+    _keys: LinkedKeys = field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._keys = LinkedKeys(campaign=self.campaign, resources=self.linked)
 
     def wanted(self, change: Change, *, known: bool) -> WriteDecision | Compared:
         """What should be in Campaign, or how the record compares without a look."""
@@ -50,41 +62,49 @@ class Comparison:
         return decision
 
     def look(self, change: Change, decision: WriteDecision) -> Compared:
-        """Look the record up, which is one engine call, and compare. Raises what `CampaignConnector.find` raises.
+        """Look the record up and compare. Raises what `CampaignConnector.find` raises.
 
-        Constants, fields that only a first load writes, and links by PKey are not compared: they belong to Campaign
-        once they are written, or cannot be told without asking for the other record.
+        That is one engine call, and one for each record that it points to by PKey and that was not looked up before.
+        Constants and fields that only a first load writes are not compared: they belong to Campaign once they are
+        written. Nor is a link by PKey to a record that Campaign does not have, since nothing could be written there.
         """
         key = change.key
+        calls = 1
         try:
             found = self.campaign.find(self.plan.target, decision.write.key_field, key.id)
+            if decision.write.delete:
+                return _compared(key, ReconcileKind.LEFT_ALONE if found is None else ReconcileKind.EXTRA, calls=calls)
+            if found is None:
+                return _compared(key, ReconcileKind.MISSING, calls=calls)
+            links, asked = self._keys.of(decision.parents)
+            calls += asked
         except SkipRecordError as error:
-            return _compared(key, ReconcileKind.REFUSED, reason=str(error))
-        if decision.write.delete:
-            return _compared(key, ReconcileKind.LEFT_ALONE if found is None else ReconcileKind.EXTRA)
-        if found is None:
-            return _compared(key, ReconcileKind.MISSING)
-        different = self._different(found, decision.write.update_values)
+            return _compared(key, ReconcileKind.REFUSED, reason=str(error), calls=calls)
+        different = self._different(found, decision.write.update_values, links)
         if different:
-            return _compared(key, ReconcileKind.DIFFERENT, fields=different)
+            return _compared(key, ReconcileKind.DIFFERENT, fields=different, calls=calls)
         return Compared(
             record=ReconciledRecord(key=key, kind=ReconcileKind.IDENTICAL),
-            fingerprint=self._fingerprint(change, decision, found),
+            fingerprint=self._fingerprint(change, decision, found, links),
+            calls=calls,
         )
 
-    def _different(self, found: TargetRecord, wanted: Values) -> tuple[str, ...]:
-        by_pkey = {rule.link.target for rule in self.plan.links if rule.by_pkey}
-        compared = {name: value for name, value in wanted.items() if name not in by_pkey}
+    def _different(self, found: TargetRecord, wanted: Values, links: Values) -> tuple[str, ...]:
+        """`links` is what link fields are given that hold a PKey; None there says that it cannot be told."""
+        given = {**wanted, **links}
+        compared = {name: value for name, value in given.items() if name not in links or value is not None}
         return tuple(sorted(self.campaign.differences(self.plan.target, found.values, compared)))
 
-    def _fingerprint(self, change: Change, decision: WriteDecision, found: TargetRecord) -> bytes:
+    def _fingerprint(self, change: Change, decision: WriteDecision, found: TargetRecord, links: Values) -> bytes:
         """Of every field, where those of a first load match too; else of those that every change writes."""
         whole = decide(change, self.plan, None, first=True)
-        if isinstance(whole, WriteDecision) and not self._different(found, whole.write.update_values):
+        if isinstance(whole, WriteDecision) and not self._different(found, whole.write.update_values, links):
             return whole.fingerprint
         known = decide(change, self.plan, _CONTENT_UNKNOWN, first=False)
         return known.fingerprint if isinstance(known, WriteDecision) else decision.fingerprint
 
 
-def _compared(key: RecordKey, kind: ReconcileKind, *, fields: tuple[str, ...] = (), reason: str = "") -> Compared:
-    return Compared(record=ReconciledRecord(key=key, kind=kind, fields=fields, reason=reason))
+def _compared(
+    key: RecordKey, kind: ReconcileKind, *, fields: tuple[str, ...] = (), reason: str = "", calls: int = 0
+) -> Compared:
+    return Compared(record=ReconciledRecord(key=key, kind=kind, fields=fields, reason=reason), calls=calls)

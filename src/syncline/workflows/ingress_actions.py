@@ -122,8 +122,9 @@ class IngressActions(Workflow[IngressDefinition]):
     ) -> Reconciliation:
         """Compare both sides of a table record by record, by the definition as last edited.
 
-        - Reads all of the table in Dynamics and looks each record up in Campaign, one engine call for each; and what
-          the ledger knows and Dynamics does not have any more. Whatever the ledger remembers of values does not count.
+        - Reads all of the table in Dynamics and looks each record up in Campaign, one engine call for each and for each
+          record that a link by PKey leads to; and what the ledger knows and Dynamics does not have any more. Whatever
+          the ledger remembers of values does not count.
         - Without `adopt` and `queue` nothing is written anywhere.
         - `queue` queues what is missing, extra or different in the bulk lane, to be read again by key when its turn
           comes. Of inferred deletions that are many, all are held as ever.

@@ -13,8 +13,9 @@ from attrs import define, evolve, field
 from syncline.connectors.base import CampaignConnector
 from syncline.errors import SkipRecordError
 from syncline.mapping import LinkedTo, RefuseDecision, SkipDecision, SkipReason, TablePlan, WriteDecision, decide
-from syncline.records import Change, RecordKey, TargetRecord, Value, Values, Write
+from syncline.records import Change, RecordKey, TargetRecord, Values, Write
 from syncline.views.preview import FieldChange, Preview, PreviewedRecord, PreviewKind
+from syncline.workflows.linked_keys import LinkedKeys, tables_by_pkey
 from syncline.workflows.next_start import NextStart
 
 __all__ = ["preview_record", "preview_table"]
@@ -72,9 +73,13 @@ class _Look:
     campaign: CampaignConnector
     first: bool
     look_ups: int = 0
-    #: Of records that others point to: why they are not in Campaign, and what a link to them is given.
+    #: Of records that others point to: why they are not in Campaign.
     _missing: dict[RecordKey, SkipReason | bool] = field(factory=dict, init=False)
-    _links: dict[RecordKey, Value] = field(factory=dict, init=False)
+    _keys: LinkedKeys = field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        resources = {table: self.start.plan(table).target for table in tables_by_pkey(self.plan)}
+        self._keys = LinkedKeys(campaign=self.campaign, resources=resources)
 
     def at(self, change: Change, entry: bytes | None) -> PreviewedRecord:
         decision = decide(change, self.plan, entry, first=self.first)
@@ -113,14 +118,9 @@ class _Look:
 
     def _with_links(self, decision: WriteDecision) -> WriteDecision:
         """What the link fields are given, as far as the records they lead to are there."""
-        links: dict[str, Value] = {}
-        for parent in (one for one in decision.parents if one.rule.by_pkey):
-            if parent.key not in self._links:
-                self.look_ups += 1
-                resource = self.start.plan(parent.key.table).target
-                self._links[parent.key] = self.campaign.link_to(resource, parent.rule.key_field, parent.id)
-            if self._links[parent.key] is not None:
-                links[parent.rule.link.target] = self._links[parent.key]
+        found, calls = self._keys.of(decision.parents)
+        self.look_ups += calls
+        links = {name: value for name, value in found.items() if value is not None}
         write = decision.write
         create, update = {**write.create_values, **links}, {**write.update_values, **links}
         return evolve(decision, write=evolve(write, create_values=create, update_values=update))

@@ -20,6 +20,7 @@ from syncline.mapping import WriteDecision
 from syncline.records import Change, RecordKey
 from syncline.views.reconciliation import ReconciledRecord, ReconcileKind, Reconciliation
 from syncline.workflows.comparison import Compared, Comparison
+from syncline.workflows.linked_keys import tables_by_pkey
 from syncline.workflows.next_start import NextStart
 
 __all__ = ["reconcile"]
@@ -35,9 +36,10 @@ _PATIENCE: Final = 20
 def reconcile(start: NextStart, table: str, *, adopt: bool, queue: bool, limit: int, clock: Clock) -> Reconciliation:
     """Compare; see `IngressActions.reconcile`."""
     plan = start.plan(table)
+    linked = {parent: start.plan(parent).target for parent in tables_by_pkey(plan)}
     run = _Run(
         start=start,
-        comparison=Comparison(plan=plan, campaign=start.campaign),
+        comparison=Comparison(plan=plan, campaign=start.campaign, linked=linked),
         adopt=adopt,
         queue=queue or adopt,
         limit=limit,
@@ -105,7 +107,7 @@ class _Run:
                 looked.append((change, wanted))
         with closing(_Lookers(self.comparison, self.clock)) as lookers:
             found += lookers.all(looked)
-        self._calls += len(looked)
+        self._calls += sum(one.calls for one in found)
         self._counts.update(one.kind for one in found)
         told = [one.record for one in found if one.kind.wrong or one.kind is ReconcileKind.REFUSED]
         self._records += told[: max(0, self.limit - len(self._records))]

@@ -25,6 +25,7 @@ from syncline.records import Change, RecordKey
 from syncline.store import Storage
 from syncline.sweeps import KnownRecord, Sweep
 from syncline.workflows.comparison import Compared, Comparison
+from syncline.workflows.linked_keys import tables_by_pkey
 from syncline.workflows.settings import EngineSettings
 from syncline.workflows.work import Reading
 
@@ -97,7 +98,9 @@ class RollingSweep:
 
     def _step(self, grant: Grant, table: str, records: Sequence[KnownRecord]) -> Reading:
         calls = 0
-        comparison = Comparison(plan=self.plans()[table], campaign=self.campaign)
+        plans = self.plans()
+        linked = {parent: plans[parent].target for parent in tables_by_pkey(plans[table])}
+        comparison = Comparison(plan=plans[table], campaign=self.campaign, linked=linked)
 
         def fetch() -> list[Compared]:
             nonlocal calls
@@ -105,8 +108,8 @@ class RollingSweep:
             for change in self._changes(comparison.plan, records):
                 wanted = comparison.wanted(change, known=True)
                 if not isinstance(wanted, Compared):
-                    calls += 1
                     wanted = comparison.look(change, wanted)
+                    calls += wanted.calls
                 found.append(wanted)
             return found
 
