@@ -65,6 +65,7 @@ def test_a_check_report_shows_results_and_remedies() -> None:
     assert "Turn it on." in shown.text
     assert json.loads(json.dumps(report.as_data()))[0]["result"] == "failed"
     assert "Ready to start" in Read(CheckReport(checks=report.checks[1:]).to_html()).text
+    assert repr(report) == "<CheckReport not ready to start: 1 failed, 1 passed>"
 
 
 def test_dead_letters_show_what_happened_and_no_payload() -> None:

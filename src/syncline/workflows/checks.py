@@ -5,6 +5,7 @@ What lives here: frozen values and how they read. The checks themselves belong t
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from enum import StrEnum
 
@@ -46,7 +47,7 @@ class Check:
 _MARKS = {CheckResult.PASSED: "✓", CheckResult.WARNING: "!", CheckResult.FAILED: "✗", CheckResult.SKIPPED: "-"}
 
 
-@frozen(kw_only=True)
+@frozen(kw_only=True, repr=False)
 class CheckReport:
     """Every check of one pre-flight, in the order they were made. True when a start may follow."""
 
@@ -66,6 +67,11 @@ class CheckReport:
 
     def __bool__(self) -> bool:
         return self.ok
+
+    def __repr__(self) -> str:
+        counts = Counter(check.result.value for check in self.checks)
+        told = ", ".join(f"{number} {result}" for result, number in counts.items())
+        return f"<CheckReport {'ready' if self.ok else 'not ready'} to start: {told or 'nothing was checked'}>"
 
     def __iter__(self) -> Iterator[Check]:
         return iter(self.checks)
