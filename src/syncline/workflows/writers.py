@@ -76,8 +76,8 @@ class Job:
 
     tasks: Sequence[Task]
     #: Makes the writes. Called once, on a writer thread, with `LeaseWatch.check`; one answer for each task, in their
-    #: order. What it raises is the answer of all of them.
-    send: Callable[[Callable[[], None]], Sequence[Answer]]
+    #: order. What it raises is the answer of all of them. Not printed: what it was made from holds values.
+    send: Callable[[Callable[[], None]], Sequence[Answer]] = field(repr=False)
 
     @classmethod
     def single(
