@@ -49,7 +49,8 @@ class ConsentStore(ABC):
     def arrived(self, scope: str, workflow: str, table: str, *, patience: timedelta, limit: int) -> Sequence[str]:
         """People whose standings wait for a profile and for whom it is worth looking again.
 
-        That is: the ledger of `workflow` has them in `table`, or the last look was longer than `patience` ago.
+        That is: the ledger of `workflow` has them in `table` and had not when they were looked for, or the last look
+        was longer than `patience` ago. Of those who are `missed` the ledger counts a quarter of an hour after the look.
         """
 
     @abstractmethod

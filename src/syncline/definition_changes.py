@@ -281,6 +281,11 @@ def _mapping(old: TableMapping, new: TableMapping, path: str) -> Iterator[Defini
     for where, what, link_was, link_now in _pairs(old.links, new.links, lambda one: one.target, f"{path}.links"):
         # Removing a link leaves what was written, as with a field.
         yield _part(where, what, Subject.LINK, table, link_was, link_now, replay=link_now is not None)
+    for where, what, pair_was, pair_now in _pairs(
+        old.opt_outs, new.opt_outs, lambda one: one.campaign, f"{path}.opt_outs"
+    ):
+        # Opt-outs that people gave before the pair was configured must travel too.
+        yield _part(where, what, Subject.PAIR, table, pair_was, pair_now, replay=pair_now is not None)
     for where, what, name, value, other in _entries(old.constants, new.constants, f"{path}.constants"):
         # Constants are written on create only: a replay would not bring them to existing records.
         yield DefinitionChange(

@@ -17,7 +17,6 @@ from typing import Any, TypeAlias
 from attrs import Attribute, field, frozen
 
 from syncline.definition_checks import (
-    OPT_OUT_FIELDS,
     PROFILE,
     Scalar,
     a_count,
@@ -36,6 +35,7 @@ from syncline.errors import DefinitionError
 from syncline.file_format import FileFormat
 from syncline.linked_tables import LinkedTables
 from syncline.log_exports import DeliveryLog, TrackingLog
+from syncline.opt_out_pair import OptOutPair
 from syncline.records import EventKind
 from syncline.table_mapping import (
     Comparison,
@@ -329,31 +329,6 @@ class OptOutRule(StrEnum):
     DOCUMENTED = "documented"
     #: Stricter evidence, and fairer: an opt-in that is known to have followed the opt-out counts on either side.
     BASE3_HYB = "base3_hyb"
-
-
-def _wire_name(name: Any) -> Any:
-    return (opt_out_field(name) or name) if isinstance(name, str) else name
-
-
-def _is_opt_out(_instance: object, attribute: Attribute[Any], value: object) -> None:
-    if value not in OPT_OUT_FIELDS:
-        raise DefinitionError(
-            "this is not one of Campaign's opt-out fields",
-            path=attribute.name,
-            remedy=f"Use one of {', '.join(OPT_OUT_FIELDS)}.",
-        )
-
-
-@frozen(kw_only=True)
-class OptOutPair:
-    """A boolean of the Dynamics contact and the Campaign opt-out field that say the same: true is opted out."""
-
-    dynamics: str = field(validator=a_name)
-    #: One of the eight Campaign fields, kept by its wire name; `denyList...` and `blockList...` are accepted.
-    campaign: str = field(converter=_wire_name, validator=_is_opt_out)
-
-    def __str__(self) -> str:
-        return f"{self.dynamics} = {self.campaign}"
 
 
 @frozen(kw_only=True)

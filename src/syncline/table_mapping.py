@@ -30,6 +30,7 @@ from syncline.definition_checks import (
     typed,
 )
 from syncline.errors import DefinitionError
+from syncline.opt_out_pair import OptOutPair
 from syncline.records import Value
 
 __all__ = ["Comparison", "FieldMapping", "FieldReplacement", "Filter", "Link", "LinkBy", "Match", "TableMapping"]
@@ -191,6 +192,9 @@ class TableMapping:
     fields: tuple[FieldMapping, ...] = attrs.field(converter=as_tuple, validator=all_of(FieldMapping))
     #: Lookups that point to records of mapped tables, which go first.
     links: tuple[Link, ...] = attrs.field(default=(), converter=as_tuple, validator=all_of(Link))
+    #: Of contacts: opt-outs that travel from Dynamics to Campaign with them, by the consent rule and ahead of all else.
+    #: Filters do not apply to them. With pairs here Opt-In/Out itself cannot run.
+    opt_outs: tuple[OptOutPair, ...] = attrs.field(default=(), converter=as_tuple, validator=all_of(OptOutPair))
     #: Campaign field to value, written when a record is created there and never afterwards.
     constants: Mapping[str, Value] = attrs.field(factory=dict, converter=as_dict, eq=typed, hash=False)
     replacements: tuple[FieldReplacement, ...] = attrs.field(
@@ -208,6 +212,7 @@ class TableMapping:
     def __attrs_post_init__(self) -> None:
         self._check_targets()
         self._check_replacements()
+        self._check_opt_outs()
         for index, one in enumerate(self.filters):
             if one in self.filters[:index]:
                 raise DefinitionError("this filter is there already", path=f"filters[{index}]")
@@ -247,8 +252,19 @@ class TableMapping:
             raise DefinitionError(
                 f"{target} is an opt-out and never a plain field",
                 path=path,
-                remedy=f"Add OptOutPair(dynamics=..., campaign={wire_name!r}) to the opt-out definition instead.",
+                remedy=f"Add OptOutPair(dynamics=..., campaign={wire_name!r}) to `opt_outs` of the mapping, or to the "
+                "definition of Opt-In/Out where opt-outs travel to Dynamics as well.",
             )
+
+    def _check_opt_outs(self) -> None:
+        if self.opt_outs and (self.table != "contact" or self.resource.lower() != PROFILE):
+            raise DefinitionError(
+                "only contacts that fill profiles have opt-outs",
+                path="opt_outs",
+                remedy="Move the pairs to the mapping of contact to profile.",
+            )
+        pairs = ((f"opt_outs[{index}].campaign", one.campaign) for index, one in enumerate(self.opt_outs))
+        refuse_twice(pairs, "{name} has a pair already")
 
     def _check_replacements(self) -> None:
         mapped = {one.source for one in self.fields}
@@ -263,4 +279,5 @@ class TableMapping:
 
     def __repr__(self) -> str:
         links = f" and {len(self.links)} links" if self.links else ""
+        links += f", {len(self.opt_outs)} opt-outs" if self.opt_outs else ""
         return f"<TableMapping {self.table} -> {self.resource} with {len(self.fields)} fields{links}>"

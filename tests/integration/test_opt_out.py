@@ -303,9 +303,6 @@ def test_an_opt_out_waits_for_its_profile_and_pulls_it_forward(sandbox: Sandbox)
     assert room.opt_out.backlog.size == 0
     assert room.integration.ingress.backlog.size == 1
     room.load()
-    storage = room.integration.storage
-    assert isinstance(storage, MemoryStorage)
-    storage.set_time_offset(3_600)
     room.sync()
     assert room.flags()[::2] == (True, True)
     assert room.opt_out.consent.waiting == 0

@@ -308,3 +308,16 @@ def test_definitions_travel_between_processes() -> None:
         for twin in (pickle.loads(pickle.dumps(one)), copy.deepcopy(one)):  # noqa: S301 -- our own bytes
             assert twin == one
             assert hash(twin) == hash(one)
+
+
+def test_opt_outs_of_contacts_stand_in_their_mapping() -> None:
+    """O1: pairs belong to contact and profile, one for each Campaign field; they are no plain fields."""
+    email = OptOutPair(dynamics="donotemail", campaign="denyListEmail")
+    again = OptOutPair(dynamics="donotbulkemail", campaign="blackListEmail")
+    phone = OptOutPair(dynamics="donotemail", campaign="blackListPhone")
+    assert profile(opt_outs=[email, phone]).opt_outs == (email, phone)
+    assert "2 opt-outs" in repr(profile(opt_outs=[email, phone]))
+    assert refused(lambda: profile(opt_outs=[email, again])).path == "opt_outs[1].campaign"
+    assert refused(lambda: profile(opt_outs=["donotemail"])).path == "opt_outs[0]"
+    error = refused(lambda: profile(table="lead", resource="cusLead", opt_outs=[email]))
+    assert (error.path, "contact to profile" in error.remedy) == ("opt_outs", True)

@@ -221,3 +221,27 @@ def test_no_json_makes_another_error(told: Any) -> None:
         given_document = {"kind": kind, "version": 1} | (told if isinstance(told, dict) else {"mappings": told})
         with suppress(DefinitionError):
             definition_from_json(json.dumps(given_document))
+
+
+def test_opt_outs_of_contacts_are_told_and_read_again() -> None:
+    """O1, X5: the pairs of a mapping come back, under the documentation's names too."""
+    told = {
+        "kind": "ingress",
+        "version": 1,
+        "mappings": [
+            {
+                "table": "contact",
+                "resource": "profile",
+                "fields": [],
+                "opt_outs": [{"dynamics": "donotemail", "campaign": "denyListEmail"}],
+            }
+        ],
+    }
+    definition = definition_from_json(json.dumps(told))
+    assert isinstance(definition, IngressDefinition)
+    assert [str(pair) for pair in definition.mappings[0].opt_outs] == ["donotemail = blackListEmail"]
+    assert definition_from_json(definition_to_json(definition)) == definition
+    told["mappings"][0]["opt_outs"].append({"dynamics": "a", "campaign": "email"})  # type: ignore[index]
+    with pytest.raises(DefinitionError) as caught:
+        definition_from_json(json.dumps(told))
+    assert caught.value.path == "mappings[0].opt_outs[1].campaign"

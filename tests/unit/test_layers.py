@@ -30,6 +30,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
         "definitions",
         "linked_tables",
         "log_exports",
+        "opt_out_pair",
         "events",
         "exported_files",
         "file_format",

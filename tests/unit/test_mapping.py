@@ -14,6 +14,7 @@ from syncline.definitions import (
     Filter,
     IngressDefinition,
     Match,
+    OptOutPair,
     TableMapping,
 )
 from syncline.errors import ConversionError
@@ -51,6 +52,7 @@ PROFILE = table(
     "profile",
     {
         "externalId": T.STRING,
+        "blackListEmail": T.BOOLEAN,
         "firstName": FieldSchema(name="firstName", type=T.STRING, max_length=30),
         "lastName": T.STRING,
         "birthDate": T.DATE,
@@ -104,6 +106,21 @@ def test_a_new_record_is_written_whole() -> None:
     assert (write.key, write.resource, write.key_field) == (ANN.key, "profile", "externalId")
     assert (write.delete, write.known, write.ambiguous) == (False, False, False)
     assert len(decision.fingerprint) == 16
+
+
+@pytest.mark.parametrize(("said", "told"), [(True, {"blackListEmail": True}), (False, {}), (None, {})])
+def test_a_record_is_created_opted_out_and_never_updated_so(said: bool | None, told: dict[str, Any]) -> None:
+    """O1, C3: an opt-out is part of a create, an opt-in of nothing, and neither makes a record differ."""
+    rules = plan(opt_outs=[OptOutPair(dynamics="donotemail", campaign="denyListEmail")])
+    assert rules.columns == ("donotemail", "firstname", "lastname")
+    ann = contact(firstname="Ann", lastname="Lee", donotemail=said)
+    decision = written(decide(ann, rules, None, first=True))
+    names = {"firstName": "Ann", "lastName": "Lee"}
+    assert decision.write.create_values == {**names, **told, "externalId": CONTACT_ID}
+    assert decision.write.update_values == names
+    other = contact(firstname="Ann", lastname="Lee", donotemail=not said)
+    assert skipped(decide(other, rules, decision.fingerprint, first=True)) is SkipReason.IDENTICAL
+    assert refused(decide(ANN, rules, None, first=True)).error.field == "donotemail"
 
 
 def test_what_was_written_is_identical_afterwards() -> None:

@@ -83,6 +83,8 @@ class Standing:
     owed_at: datetime | None = None
     #: The person waits for a profile in Campaign.
     waiting: bool = False
+    #: Although the ledger has one: it went, and nobody knows when it comes back.
+    missed: bool = False
     #: Opted out by something else than these two records, and not carried out yet: by a contact that was merged into
     #: this one, or by a suppression after an erasure.
     inherited: bool = False

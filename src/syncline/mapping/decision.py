@@ -107,7 +107,8 @@ def decide(
     - `entry` is what the ledger remembers for the key, None when Campaign does not have the record as far as we know.
     - `first` says that this is a first load or a replay: fields with `apply_updates` off are written to existing
       records too, and the record is identical only when those are.
-    - `create_values` hold every mapped field that is not null, the constants and the key; `update_values` hold nulls.
+    - `create_values` hold every mapped field that is not null, the constants, the key, and the opt-outs that the record
+      says; `update_values` hold nulls and never an opt-out.
     - A deleted record that the ledger does not know is skipped, unless `write_unknown_deletes`: the caller knows that
       an earlier write may have been applied.
     - A record that does not pass the filters is deleted when the mapping says so and the ledger knows it, else skipped.
@@ -130,12 +131,13 @@ def decide(
         if plan.links:
             always += [rule.value(values) for rule in plan.links]
         once = [convert(values[column]) for column, convert in plan.once_steps]
+        out = [channel for column, channel in plan.opt_outs if values[column] is True]
     except (KeyError, UnfitError):
         refusal = _refusal(plan, values)
         if refusal is None:
             raise
         return refusal
-    return _decide_write(change, plan, entry, always, once, first=first)
+    return _decide_write(change, plan, entry, always, once, out, first=first)
 
 
 def is_unfit(change: Change, plan: TablePlan) -> bool:
@@ -185,6 +187,7 @@ def _decide_write(
     entry: LedgerHash | None,
     always: list[Value],
     once: list[Value],
+    out: Sequence[str],
     *,
     first: bool,
 ) -> Decision:
@@ -201,7 +204,7 @@ def _decide_write(
         key=change.key,
         resource=plan.mapping.resource,
         key_field=plan.mapping.key,
-        create_values=_create_values(change, plan, all_values),
+        create_values=_create_values(change, plan, all_values, out),
         update_values=all_values if first else always_values,
         known=entry is not None,
     )
@@ -219,9 +222,11 @@ def _parents(plan: TablePlan, always: Sequence[Value]) -> tuple[LinkedTo, ...]:
     return tuple(LinkedTo(rule=rule, id=str(record)) for rule, record in linked if record is not None)
 
 
-def _create_values(change: Change, plan: TablePlan, values: Values) -> Values:
+def _create_values(change: Change, plan: TablePlan, values: Values, out: Sequence[str]) -> Values:
     create_values: dict[str, Value] = {name: value for name, value in values.items() if value is not None}
     create_values.update(plan.constants)
+    # Nobody is reachable in Campaign before the consent lane gets to them; of an opt-in nothing is said here.
+    create_values.update(dict.fromkeys(out, True))
     create_values[plan.mapping.key] = change.key.id
     return create_values
 

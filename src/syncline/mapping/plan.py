@@ -64,6 +64,8 @@ class TablePlan:
     always: tuple[FieldRule, ...] = field(repr=False)
     #: Rules of the fields that only a first load or replay writes (`apply_updates` off), by target.
     once: tuple[FieldRule, ...] = field(repr=False)
+    #: Column of Dynamics and opt-out field of Campaign. Profiles are created opted out; the consent rule does the rest.
+    opt_outs: tuple[tuple[str, str], ...] = ()
     #: Campaign field to value, as Campaign is to hold it.
     constants: Values = field(repr=False)
     filters: tuple[FilterRule, ...] = field(repr=False)
@@ -92,6 +94,7 @@ class TablePlan:
         yield from ((rule.name, rule.column) for rule in self.filters)
         yield from ((rule.mapping.source, rule.column) for rule in (*self.always, *self.once))
         yield from ((rule.link.source, column) for rule in self.links for column in rule.columns)
+        yield from ((column, column) for column, _ in self.opt_outs)
 
     @property
     def resource(self) -> str:
@@ -161,6 +164,7 @@ class _Compiler:
         constants = self._constants()
         filters = tuple(self._filters())
         links = tuple(sorted(self._links(), key=lambda rule: rule.link.target))
+        opt_outs = tuple(self._opt_outs())
         self._raise_problems()
         rules.sort(key=lambda rule: rule.mapping.target)
         always = tuple(rule for rule in rules if rule.mapping.apply_updates)
@@ -168,7 +172,7 @@ class _Compiler:
         always_names = (*(rule.mapping.target for rule in always), *(rule.link.target for rule in links))
         once_names = tuple(rule.mapping.target for rule in once)
         columns = {rule.column for rule in rules} | {rule.column for rule in filters}
-        columns |= {column for rule in links for column in rule.columns}
+        columns |= {column for rule in links for column in rule.columns} | {column for column, _ in opt_outs}
         return TablePlan(
             mapping=self.mapping,
             source=self.source,
@@ -178,6 +182,7 @@ class _Compiler:
             target_fields=self._names("target "),
             rules_hash=self._rules_hash(),
             links=links,
+            opt_outs=opt_outs,
             always=always,
             once=once,
             always_steps=tuple((rule.column, rule.convert) for rule in always),
@@ -350,6 +355,19 @@ class _Compiler:
                 key_field=parent.key,
                 convert=convert,
             )
+
+    def _opt_outs(self) -> Iterator[tuple[str, str]]:
+        for index, one in enumerate(self.mapping.opt_outs):
+            source = self._source_field(one.dynamics, f"opt_outs[{index}].dynamics")
+            target = self._target_field(one.campaign, f"opt_outs[{index}].campaign")
+            if source is not None and source.type is not FieldType.BOOLEAN:
+                told = f"{self.source.name}.{one.dynamics} is no boolean but {source.type.value}"
+                self._note(f"opt_outs[{index}].dynamics", told, "Choose a Yes/No column.")
+            elif target is not None and target.type is not FieldType.BOOLEAN:
+                told = f"{self.target.name}.{one.campaign} is no boolean but {target.type.value}"
+                self._note(f"opt_outs[{index}].campaign", told, "Ask Adobe's support.")
+            elif source is not None and target is not None:
+                yield source.name, target.name
 
     def _points_there(self, link: Link, source: FieldSchema, path: str) -> bool:
         """Where metadata do not tell the tables a lookup points to, the definition is believed."""

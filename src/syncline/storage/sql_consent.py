@@ -44,7 +44,7 @@ def note(tx: Transaction, grant: Grant, told: ConsentNote) -> None:
         tx.session.run("add_decision", (scope, key_to_column(decision.person), text))
     for (person, channel), standing in told.standings.items():
         looked = tx.now if standing.waiting else None
-        row = (scope, key_to_column(person), channel, standing_to_json(standing), looked)
+        row = (scope, key_to_column(person), channel, standing_to_json(standing), looked, int(standing.missed))
         tx.session.run("put_standing", row)
     for trouble in told.troubles:
         tx.session.run(
@@ -96,7 +96,8 @@ def arrived(tx: Transaction, scope: str, workflow: str, table: str, *, patience:
     except KeyError:
         table_id = None
     long_ago = tx.now - patience // _MICROSECOND
-    parameters = (scope, tx.now - min(_AGAIN, patience // _MICROSECOND), long_ago, table_id or 0, max(0, limit))
+    again = tx.now - min(_AGAIN, patience // _MICROSECOND)
+    parameters = (scope, long_ago, again, table_id or 0, max(0, limit))
     return [key_to_id(person) for (person,) in tx.session.rows("arrived", parameters)]
 
 

@@ -7,7 +7,7 @@ is remembered before the row is done. Who wins is for `syncline.consent`, reques
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import timedelta
 from functools import partial
 from typing import Final
@@ -32,9 +32,9 @@ from syncline.consent import (
 )
 from syncline.definitions import OptOutPair
 from syncline.instrumentation import Instrumentation, OptOutDelayed
-from syncline.records import RecordKey
+from syncline.records import Change, RecordKey
 from syncline.store import Storage
-from syncline.workflows.consent_round import Met, Parties
+from syncline.workflows.consent_round import MASTER, Met, Parties, dynamics_sightings
 from syncline.workflows.settings import EngineSettings
 from syncline.workflows.verdicts import described, retry_delay
 from syncline.workflows.work import Plan
@@ -106,6 +106,25 @@ class ConsentLane:
 
     # -- reading ---------------------------------------------------------------------------------------------------
 
+    def heard(self, grant: Grant, changes: Iterable[Change]) -> list[str]:
+        """Note what a page of contacts shows, before the page is stored, and return the people worth a round."""
+        now = self.parties.time_of(self.parties.dynamics)
+        seen: dict[str, dict[str, Sighting] | None] = {}
+        always: set[str] = set()
+        for change in changes:
+            person, values = change.key.id, change.values
+            if values is None:
+                # A page that shows a record and its deletion does not say which came last: a round asks.
+                always |= {person} & seen.keys()
+                seen.setdefault(person, None)
+                continue
+            # What was read under older rules, without a column, says nothing about it.
+            unread = any(pair.dynamics not in values for pair in self.parties.pairs)
+            always |= {person} if unread or values.get(MASTER) or seen.get(person, ...) is None else set()
+            seen[person] = dynamics_sightings(self.parties.pairs, change, now)
+        due = self.owe(grant, Side.DYNAMICS, seen)
+        return list(dict.fromkeys([*due, *sorted(always)]))
+
     def owe(self, grant: Grant, side: Side, people: Mapping[str, Mapping[str, Sighting] | None]) -> list[str]:
         """Note what a page shows, before the page is stored, and return the people worth a round.
 
@@ -162,10 +181,19 @@ class ConsentLane:
 
     def jobs(self, items: Iterable[Item]) -> list[Job]:
         """A first round with each of them, which reads only. Not even a suspect is set aside."""
-        return [self._job(item, None, 1) for item in items]
+        rows = list(items)
+        known = self._profiles([item.key.id for item in rows])
+        return [self._job(item, None, 1, item.key.id in known) for item in rows]
 
-    def _job(self, item: Item, writes: Writes | None, rounds: int) -> Job:
-        return Job.single(item=item, send=partial(self.parties.round, item.key.id, writes, rounds))
+    def _job(self, item: Item, writes: Writes | None, rounds: int, known: bool) -> Job:
+        return Job.single(item=item, send=partial(self.parties.round, item.key.id, writes, rounds, known))
+
+    def _profiles(self, people: Sequence[str]) -> Collection[str]:
+        """Those of these people whom the ledger knows to have a profile."""
+        try:
+            return self.storage.ledger(self.ingress, "contact", people).keys()
+        except KeyError:  # nobody used that workflow yet
+            return ()
 
     def midway(self, grant: Grant, met: Sequence[tuple[Item, Met]]) -> Plan:
         """Decide on people from what a round with each of them learnt: another round, or done.
@@ -197,13 +225,13 @@ class ConsentLane:
         person, merged = item.key.id, met.master is not None
         writes = _writes(judged, merged=merged)
         if writes and met.rounds < _MOST_ROUNDS:
-            self._note(grant, person, judged, found, writes=True)
-            found.jobs.append(self._job(item, writes, met.rounds + 1))
+            self._note(grant, met, person, judged, found, writes=True)
+            found.jobs.append(self._job(item, writes, met.rounds + 1, met.known))
             return
         if writes:
             self._later(item, "it changes faster than it can be followed", found, held=False)
             return
-        self._note(grant, person, judged, found, writes=False, merged=merged)
+        self._note(grant, met, person, judged, found, writes=False)
         if met.master is not None:
             found.merged.append((person, met.master, judged))
         if any(one.verdict.held for one in judged):
@@ -229,12 +257,12 @@ class ConsentLane:
     def _note(
         self,
         grant: Grant,
+        met: Met,
         person: str,
         judged: Sequence[_Judged],
         found: _Found,
         *,
         writes: bool,
-        merged: bool = False,
     ) -> None:
         """The decisions that are news, and what is to be remembered."""
         for one in judged:
@@ -243,9 +271,11 @@ class ConsentLane:
             if recorded and recorded != one.case.standing.recorded:
                 found.decisions.append(self._decision(grant, person, one))
                 standing = evolve(standing, recorded=recorded)
-            if merged:
+            if met.master is not None:
                 standing = evolve(standing, waiting=False)
-            if standing != (one.known or Standing(column=one.pair.dynamics)):
+            standing = evolve(standing, missed=standing.waiting and met.known)
+            # Who waits is noted each time, with when.
+            if standing.waiting or standing != (one.known or Standing(column=one.pair.dynamics)):
                 found.standings[person, one.pair.campaign] = standing
         if not writes and not any(one.verdict.held for one in judged):
             found.done.append(person)

@@ -6,7 +6,7 @@ as sightings. Nothing is decided or stored here.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
@@ -21,12 +21,24 @@ from syncline.records import Change, Value, Values
 from syncline.schemas import TableSchema
 from syncline.workflows.writers import Midway
 
-__all__ = ["CONTACT", "MASTER", "PROFILE", "Met", "Parties", "campaign_sightings", "dynamics_sightings", "stamp_fields"]
+__all__ = [
+    "CONTACT",
+    "MASTER",
+    "NEEDED",
+    "PROFILE",
+    "Met",
+    "Parties",
+    "campaign_sightings",
+    "dynamics_sightings",
+    "stamp_fields",
+]
 
 CONTACT: Final = "contact"
 PROFILE: Final = "profile"
 #: The contact that survived a merge.
 MASTER: Final = "_masterid_value"
+#: Columns of the contact that the rule itself rests on.
+NEEDED: Final = ("modifiedon", "createdon")
 _SECOND: Final = timedelta(seconds=1)
 _BOOLEANS: Final = {"true": True, "1": True, "false": False, "0": False}
 
@@ -46,6 +58,8 @@ class Met:
     wrote: bool
     #: Rounds with this person so far, this one included.
     rounds: int
+    #: The ledger had the profile when the first of them was planned.
+    known: bool
 
 
 @frozen(kw_only=True)
@@ -62,7 +76,37 @@ class Parties:
     columns: tuple[str, ...]
     clock: Clock
 
-    def round(self, person: str, writes: Writes | None, rounds: int, still_ours: Callable[[], None]) -> Midway:
+    @classmethod
+    def of(
+        cls,
+        *,
+        pairs: Sequence[OptOutPair],
+        key_field: str,
+        contact: TableSchema,
+        profile: TableSchema,
+        dynamics: DynamicsConnector,
+        campaign: CampaignConnector,
+        clock: Clock,
+    ) -> Parties:
+        """With the columns that the rule rests on, as far as the contact has them."""
+        masters = (schema.name for name, schema in contact.fields.items() if MASTER in (name, schema.name))
+        return cls(
+            dynamics=dynamics,
+            campaign=campaign,
+            profile=profile,
+            key_field=key_field,
+            pairs=tuple(pairs),
+            columns=tuple(dict.fromkeys([*(pair.dynamics for pair in pairs), *NEEDED, *masters])),
+            clock=clock,
+        )
+
+    def time_of(self, connector: DynamicsConnector | CampaignConnector) -> datetime:
+        """Now by a system's own clock, as far as its answers have told it."""
+        return self.clock.now() + timedelta(seconds=connector.clock_offset or 0.0)
+
+    def round(
+        self, person: str, writes: Writes | None, rounds: int, known: bool, still_ours: Callable[[], None]
+    ) -> Midway:
         """Make every call of a round.
 
         A write whose condition fails is left out; one that is refused does not keep the other side from its own, and is
@@ -72,7 +116,7 @@ class Parties:
         for call in calls_of(writes):
             visit.make(call)
         visit.raise_refusal()
-        return Midway(answer=visit.met(rounds), calls=visit.calls)
+        return Midway(answer=visit.met(rounds, known), calls=visit.calls)
 
     @property
     def apart(self) -> timedelta | None:
@@ -115,7 +159,7 @@ class _Visit:
         if self._refusal is not None:
             raise self._refusal
 
-    def met(self, rounds: int) -> Met:
+    def met(self, rounds: int, known: bool) -> Met:
         contact = self._contact
         master = contact.values.get(MASTER) if contact is not None and contact.values is not None else None
         return Met(
@@ -125,6 +169,7 @@ class _Visit:
             apart=self._parties.apart,
             wrote=self._wrote,
             rounds=rounds,
+            known=known,
         )
 
     def _write_dynamics(self) -> None:
@@ -144,7 +189,7 @@ class _Visit:
         found = parties.campaign.find(parties.profile, parties.key_field, self._person)
         self.calls += 1
         self._profile, self._ref = (None, "") if found is None else (found.values, found.ref)
-        now = parties.clock.now() + timedelta(seconds=parties.campaign.clock_offset or 0.0)
+        now = parties.time_of(parties.campaign)
         self._seen_campaign = campaign_sightings(parties.profile, parties.pairs, self._profile, now)
 
     def _compare_campaign(self) -> None:
@@ -170,7 +215,7 @@ class _Visit:
     def _read_dynamics(self) -> None:
         parties = self._parties
         self._contact = parties.dynamics.fetch(CONTACT, parties.columns, [self._person]).get(self._person)
-        now = parties.clock.now() + timedelta(seconds=parties.dynamics.clock_offset or 0.0)
+        now = parties.time_of(parties.dynamics)
         self._seen_dynamics = dynamics_sightings(parties.pairs, self._contact, now, ours=self._ours)
 
 

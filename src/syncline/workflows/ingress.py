@@ -13,7 +13,7 @@ from typing import ClassVar, cast
 
 from attrs import evolve
 
-from syncline.backlog import DeadReason, Entry, Grant, Item, Lane
+from syncline.backlog import DeadReason, Entry, Grant, Item, Lane, Settlement
 from syncline.clock import Clock
 from syncline.connectors.base import CampaignConnector, DynamicsConnector, Gate
 from syncline.definition_json import definition_from_json
@@ -40,16 +40,20 @@ from syncline.state_machine import WorkflowState
 from syncline.store import PageCommit, Refusal, StateChange, Storage
 from syncline.workflows import reading
 from syncline.workflows.checks import CheckReport
+from syncline.workflows.consent_round import CONTACT, Parties
+from syncline.workflows.contact_opt_outs import ContactOptOuts
 from syncline.workflows.environments import check_environments
 from syncline.workflows.holding import DeleteGuard
 from syncline.workflows.ingress_actions import IngressActions
 from syncline.workflows.ingress_checks import preflight
 from syncline.workflows.linking import Linking
+from syncline.workflows.opt_out_carriers import carries_opt_outs, consent_warnings
 from syncline.workflows.schema_watch import SchemaWatch
 from syncline.workflows.settings import EngineSettings
 from syncline.workflows.snapshot import Snapshot
 from syncline.workflows.sweep import RollingSweep
 from syncline.workflows.work import Plan, Reading, Work
+from syncline.workflows.writers import Answer
 from syncline.workflows.writing import Writing, lacks
 
 __all__ = ["IngressWorkflow"]
@@ -67,7 +71,12 @@ class IngressWorkflow(IngressActions):
     def _preflight(
         self, definition: IngressDefinition, previous: Snapshot | None
     ) -> tuple[CheckReport, Snapshot | None]:
-        return preflight(definition, self._dynamics, self._campaign, previous)
+        elsewhere = carries_opt_outs(self._storage, f"{self._scope}/opt_out")
+        return preflight(definition, self._dynamics, self._campaign, previous, elsewhere=elsewhere)
+
+    def _warnings(self) -> tuple[str, ...]:
+        carries = carries_opt_outs(self._storage, self.id)
+        return (*(consent_warnings(self._storage, self._scope) if carries else ()), *super()._warnings())
 
     def _work(self, snapshot: Snapshot) -> Work:
         check_environments(snapshot, self._dynamics, self._campaign)
@@ -136,6 +145,7 @@ class _IngressWork(Work):
             settings=settings,
             positions=self._positions,
         )
+        self._opt_outs = self._carried(snapshot, definition)
         self._writing = Writing(
             workflow=workflow,
             watch=self._watch,
@@ -146,6 +156,28 @@ class _IngressWork(Work):
             campaign=campaign,
             settings=settings,
         )
+
+    def _carried(self, snapshot: Snapshot, definition: IngressDefinition) -> ContactOptOuts | None:
+        """What lets opt-outs travel with contacts; None where their mapping has no pairs."""
+        for mapping in definition.mappings:
+            if mapping.opt_outs:
+                parties = Parties.of(
+                    pairs=mapping.opt_outs,
+                    key_field=mapping.key,
+                    contact=snapshot.sources[CONTACT],
+                    profile=snapshot.targets[mapping.resource],
+                    dynamics=self._dynamics,
+                    campaign=self._campaign,
+                    clock=self._clock,
+                )
+                return ContactOptOuts(
+                    workflow=self._workflow,
+                    parties=parties,
+                    storage=self._storage,
+                    settings=self._settings,
+                    tell=self._tell,
+                )
+        return None
 
     @property
     def gates(self) -> Sequence[Gate]:
@@ -158,6 +190,8 @@ class _IngressWork(Work):
     def begin(self, grant: Grant) -> None:
         self._guard.begin(grant)
         self._writing.begin(grant)
+        if self._opt_outs is not None:
+            self._opt_outs.begin(grant)
         for table in self._positions.keys() - self._plans.keys():
             self._storage.drop_position(self._workflow, table)
             del self._positions[table]
@@ -175,6 +209,8 @@ class _IngressWork(Work):
             self._keep_snapshot(grant, learnt)
         if self._watch.is_due(self._storage.now()):
             return self._look_again(grant)
+        if self._opt_outs is not None and (waited := self._opt_outs.next(grant)) is not None:
+            return waited
         for table in self._by_urgency():
             position = self._positions.get(table)
             tracked = position is not None and position.stage is ReadStage.DELTA
@@ -237,7 +273,10 @@ class _IngressWork(Work):
         if position is None:
             known = self._storage.ledger_size(self._workflow, table) > 0
             position = self._full_read(seq, first=not known, resync=known or self._has_traces(table))
-        request = reading.request_for(table, self._plans[table].columns, position, self._settings.overlap_margin)
+        columns = self._plans[table].columns
+        if self._opt_outs is not None:
+            columns = self._opt_outs.columns(table, columns)
+        request = reading.request_for(table, columns, position, self._settings.overlap_margin)
         return Reading(
             fetch=partial(self._read, request, counted=reading.is_beginning(position)),
             keep=partial(self._keep, grant, table, position, seq, self._clock.monotonic()),
@@ -295,6 +334,8 @@ class _IngressWork(Work):
         page = cast(Page, answer)
         changes = () if position.stage is ReadStage.KEYS else page.changes
         entries, refusals = self._decide_page(table, position, seq, changes)
+        if self._opt_outs is not None:
+            entries += self._opt_outs.heard(grant, table, changes, seq)
         behind = reading.following(position, page, self._storage.now(), deletions=True)
         self._note_way(table, page)
         seen = [change.key.id for change in page.changes] if position.compares else ()
@@ -385,7 +426,15 @@ class _IngressWork(Work):
         return self._linking.before
 
     def plan(self, items: Sequence[Item]) -> Plan:
-        return self._writing.plan(items)
+        if self._opt_outs is None:
+            return self._writing.plan(items)
+        return self._opt_outs.plan(items, self._writing.plan)
+
+    def midway(self, met: Sequence[tuple[Item, object]]) -> Plan:
+        return super().midway(met) if self._opt_outs is None else self._opt_outs.midway(met)
+
+    def settled(self, item: Item, answer: Answer, usual: Settlement) -> Settlement:
+        return usual if self._opt_outs is None else self._opt_outs.settled(item, answer, usual)
 
     def refreshed(self, items: Sequence[Item], answer: object) -> Plan:
         return self._writing.refreshed(items, answer)

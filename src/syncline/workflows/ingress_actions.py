@@ -59,6 +59,7 @@ class IngressActions(Workflow[IngressDefinition]):
         )
         self._dynamics = dynamics
         self._campaign = campaign
+        self._scope = integration
 
     def replay(self, table: str, *, by: str = "") -> None:
         """Send all records of a table again from the next start, behind everything that changes meanwhile.

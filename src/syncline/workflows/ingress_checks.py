@@ -109,6 +109,8 @@ class _Preflight(Preflight):
         self.passed(name, f"{len(mapping.fields)} fields, {len(plan.columns)} columns read")
         for rule in plan.links:
             self.link(mapping, rule, target)
+        for pair in mapping.opt_outs:
+            self.pair(pair, source, target, to_dynamics=False)
 
     def link(self, mapping: TableMapping, rule: LinkRule, target: TableSchema) -> None:
         name = f"{mapping.table}: link {rule.link.source} to {rule.link.table}"
@@ -151,8 +153,13 @@ def preflight(
     dynamics: DynamicsConnector,
     campaign: CampaignConnector,
     previous: Snapshot | None,
+    *,
+    elsewhere: bool = False,
 ) -> tuple[CheckReport, Snapshot | None]:
-    """Make every check; the snapshot is None when one of them failed. Raises RetryLaterError."""
+    """Make every check; the snapshot is None when one of them failed. Raises RetryLaterError.
+
+    `elsewhere`: Opt-In/Out is started and carries opt-outs.
+    """
     flight = _Preflight(definition=definition, dynamics=dynamics, campaign=campaign)
     reachable = flight.access("Dynamics 365: credentials", dynamics.check_access)
     reachable = flight.access("Campaign: credentials", campaign.check_access) and reachable
@@ -163,6 +170,12 @@ def preflight(
     flight.clocks()
     if not definition.mappings:
         flight.failed("mappings: at least one", "nothing is mapped", "Add a table mapping.")
+    if any(mapping.opt_outs for mapping in definition.mappings):
+        flight.carried_once(
+            elsewhere,
+            "Opt-In/Out is started and carries opt-outs",
+            "Stop Opt-In/Out, or take opt_outs out of the mapping of contacts.",
+        )
     for mapping in definition.mappings:
         flight.table(mapping)
     report = flight.report()

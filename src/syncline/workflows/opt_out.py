@@ -33,13 +33,12 @@ from syncline.workflows.checks import CheckReport
 from syncline.workflows.consent_lane import ConsentLane
 from syncline.workflows.consent_round import (
     CONTACT,
-    MASTER,
     PROFILE,
     Met,
     Parties,
     campaign_sightings,
-    dynamics_sightings,
 )
+from syncline.workflows.opt_out_carriers import carries_opt_outs, consent_warnings
 from syncline.workflows.opt_out_checks import preflight
 from syncline.workflows.opt_out_files import EXPORTS, heard_of, next_page
 from syncline.workflows.settings import EngineSettings
@@ -118,10 +117,7 @@ class OptOutWorkflow(Workflow[OptOutDefinition]):
         )
 
     def _warnings(self) -> tuple[str, ...]:
-        undelivered, held, _ = self._storage.consent_numbers(self._scope)
-        at_risk = f"CONSENT AT RISK: {undelivered:,} opt-outs could not be delivered yet; they are tried without end"
-        waiting = f"{held:,} opt-ins wait until the clocks of both systems agree"
-        return (*((at_risk,) if undelivered else ()), *((waiting,) if held else ()), *super()._warnings())
+        return (*consent_warnings(self._storage, self._scope), *super()._warnings())
 
     # -- acting --------------------------------------------------------------------------------------------------------
 
@@ -138,7 +134,13 @@ class OptOutWorkflow(Workflow[OptOutDefinition]):
         self, definition: OptOutDefinition, previous: Snapshot | None
     ) -> tuple[CheckReport, Snapshot | None]:
         return preflight(
-            definition, self._dynamics, self._campaign, previous, self._clock, files=self._files is not None
+            definition,
+            self._dynamics,
+            self._campaign,
+            previous,
+            self._clock,
+            files=self._files is not None,
+            elsewhere=carries_opt_outs(self._storage, f"{self._scope}/ingress"),
         )
 
     def _work(self, snapshot: Snapshot) -> Work:
@@ -152,7 +154,15 @@ class OptOutWorkflow(Workflow[OptOutDefinition]):
                 rule=definition.rule,
                 margin=timedelta(seconds=definition.skew_margin_seconds),
             ),
-            parties=_parties(definition, snapshot, self._dynamics, self._campaign, self._clock),
+            parties=Parties.of(
+                pairs=definition.pairs,
+                key_field=definition.key,
+                contact=snapshot.sources[CONTACT],
+                profile=snapshot.targets[PROFILE],
+                dynamics=self._dynamics,
+                campaign=self._campaign,
+                clock=self._clock,
+            ),
             storage=self._storage,
             settings=self._settings,
             tell=self._tell,
@@ -163,27 +173,6 @@ class OptOutWorkflow(Workflow[OptOutDefinition]):
 
     def _gates(self) -> Sequence[Gate]:
         return (*self._dynamics.gates, *self._campaign.gates)
-
-
-def _parties(
-    definition: OptOutDefinition,
-    snapshot: Snapshot,
-    dynamics: DynamicsConnector,
-    campaign: CampaignConnector,
-    clock: Clock,
-) -> Parties:
-    fields = snapshot.sources[CONTACT].fields
-    masters = tuple(schema.name for name, schema in fields.items() if MASTER in (name, schema.name))
-    wanted = [*(pair.dynamics for pair in definition.pairs), "modifiedon", "createdon", *masters]
-    return Parties(
-        dynamics=dynamics,
-        campaign=campaign,
-        profile=snapshot.targets[PROFILE],
-        key_field=definition.key,
-        pairs=definition.pairs,
-        columns=tuple(dict.fromkeys(wanted)),
-        clock=clock,
-    )
 
 
 class _OptOutWork(Work):
@@ -260,21 +249,9 @@ class _OptOutWork(Work):
 
     def _keep_contacts(self, grant: Grant, position: ReadPosition, seq: int, asked_at: float, answer: object) -> int:
         page = cast(Page, answer)
-        now = self._now(self._parties.dynamics)
-        seen: dict[str, dict[str, Sighting] | None] = {}
-        always: set[str] = set()
-        for change in page.changes:
-            person = change.key.id
-            if change.values is None:
-                # A page that shows a record and its deletion does not say which came last: a round asks.
-                always |= {person} & seen.keys()
-                seen.setdefault(person, None)
-                continue
-            always |= {person} if seen.get(person, ...) is None or change.values.get(MASTER) else set()
-            seen[person] = dynamics_sightings(self._parties.pairs, change, now)
-        due = self._lane.owe(grant, Side.DYNAMICS, seen)
+        people = self._lane.heard(grant, page.changes)
         behind = reading.following(position, page, self._storage.now(), deletions=False)
-        queued = self._commit(grant, CONTACT, behind, list(dict.fromkeys([*due, *sorted(always)])), seq)
+        queued = self._commit(grant, CONTACT, behind, people, seq)
         self._rest(CONTACT, idle=reading.caught_up(behind, page))
         self._told(CONTACT, position.stage, len(page.changes), queued, asked_at)
         return len(page.changes)
@@ -283,7 +260,7 @@ class _OptOutWork(Work):
         seq = self._storage.next_read(grant)
         position = self._positions.get(PROFILE) or self._from_the_beginning(PROFILE, seq)
         since = position.started_at - _OVERLAP if position.stage is ReadStage.DELTA else None
-        began = self._now(self._parties.campaign)
+        began = self._parties.time_of(self._parties.campaign)
         return Reading(
             fetch=partial(self._parties.campaign.changed_since, self._parties.profile, since, position.link),
             keep=partial(self._keep_profiles, grant, position, began, seq, self._clock.monotonic()),
@@ -295,7 +272,7 @@ class _OptOutWork(Work):
         self, grant: Grant, position: ReadPosition, began: datetime, seq: int, asked_at: float, answer: object
     ) -> int:
         page = cast(ChangedPage, answer)
-        now = self._now(self._parties.campaign)
+        now = self._parties.time_of(self._parties.campaign)
         seen: dict[str, dict[str, Sighting]] = {}
         for record in page.records:
             person = record.get(self._parties.key_field)
@@ -374,9 +351,6 @@ class _OptOutWork(Work):
                 seconds=self._clock.monotonic() - asked_at,
             )
         )
-
-    def _now(self, connector: DynamicsConnector | CampaignConnector) -> datetime:
-        return self._clock.now() + timedelta(seconds=connector.clock_offset or 0.0)
 
     # -- writing -------------------------------------------------------------------------------------------------------
 

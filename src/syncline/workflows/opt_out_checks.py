@@ -14,18 +14,15 @@ from attrs import define, field
 from syncline.clock import Clock
 from syncline.connectors.base import CampaignConnector, DynamicsConnector
 from syncline.definition_json import definition_to_json
-from syncline.definitions import OptOutDefinition, OptOutDirection, OptOutPair, OptOutRule
+from syncline.definitions import OptOutDefinition, OptOutDirection, OptOutRule
 from syncline.errors import RetryLaterError, SynclineError
-from syncline.schemas import FieldSchema, FieldType, TableSchema
+from syncline.schemas import TableSchema
 from syncline.workflows.checks import CheckReport
-from syncline.workflows.consent_round import CONTACT, PROFILE, stamp_fields
+from syncline.workflows.consent_round import CONTACT, NEEDED, PROFILE
 from syncline.workflows.preflight import KEY_REMEDIES, Preflight
 from syncline.workflows.snapshot import Snapshot
 
 __all__ = ["preflight"]
-
-#: Columns of the contact that the rule itself rests on.
-_NEEDED = ("modifiedon", "createdon")
 
 
 @define(kw_only=True)
@@ -45,12 +42,12 @@ class _Preflight(Preflight):
         if self.contact.change_tracking is False:
             remedy = "Turn on change tracking in the table's properties in Power Apps."
             self.failed(f"{CONTACT}: change tracking", "is off", remedy)
-        for name in _NEEDED:
+        for name in NEEDED:
             if name not in self.contact.fields:
                 self.failed(f"{CONTACT}.{name}", "is missing", "Opt-outs cannot be dated without it.")
         self._key(self.profile)
         for pair in self.definition.pairs:
-            self._pair(pair, self.contact, self.profile)
+            self.pair(pair, self.contact, self.profile, to_dynamics=self.definition.direction.writes_dynamics)
 
     def _table(self, describe: Callable[[str], TableSchema | None], table: str, where: str) -> TableSchema | None:
         name = f"{table}: exists in {where}"
@@ -78,32 +75,6 @@ class _Preflight(Preflight):
             return
         if found.problem is not None:
             self.failed(name, found.problem.value, KEY_REMEDIES[found.problem])
-            return
-        self.passed(name)
-
-    def _pair(self, pair: OptOutPair, contact: TableSchema, profile: TableSchema) -> None:
-        name = f"opt-outs: {pair}"
-        ours, theirs = contact.fields.get(pair.dynamics), profile.fields.get(pair.campaign)
-        if ours is None:
-            self.failed(name, f"contact has no column {pair.dynamics}", "Use the column's logical name.")
-        elif ours.type is not FieldType.BOOLEAN:
-            self.failed(name, f"contact.{pair.dynamics} is no boolean but {ours.type.value}", "Choose a Yes/No column.")
-        elif theirs is None:
-            self.failed(name, f"profile has no field {pair.campaign}", "Publish the extended profile API in Campaign.")
-        elif theirs.type is not FieldType.BOOLEAN:
-            self.failed(name, f"profile.{pair.campaign} is no boolean but {theirs.type.value}", "Ask Adobe's support.")
-        elif self.definition.direction.writes_dynamics and not ours.writable:
-            self.failed(name, f"contact.{pair.dynamics} cannot be written", "Choose a column that can be updated.")
-        elif _reads_the_other_way(ours):
-            remedy = "True must mean opted out. Choose a column that says so, such as donotbulkemail."
-            self.failed(name, f"contact.{pair.dynamics} seems to say the opposite: true is {_label(ours)!r}", remedy)
-        else:
-            self._passed_pair(name, pair, profile)
-
-    def _passed_pair(self, name: str, pair: OptOutPair, profile: TableSchema) -> None:
-        if self.definition.direction.writes_dynamics and not stamp_fields(profile, pair.campaign):
-            what = "Campaign has no time for this channel: its opt-outs pass, its opt-ins do not"
-            self.warned(name, what, "Opt people in again in Dynamics, or let exported files bring the time.")
             return
         self.passed(name)
 
@@ -151,15 +122,6 @@ class _Preflight(Preflight):
             )
 
 
-def _label(column: FieldSchema) -> str:
-    return column.options.get("1") or column.options.get("true") or column.options.get("True") or ""
-
-
-def _reads_the_other_way(column: FieldSchema) -> bool:
-    """A column whose label for true is the word for being reachable, as in `donotemail`: Allow / Do Not Allow."""
-    return _label(column).strip().lower() in ("allow", "allowed", "opted in", "opt in", "opt-in", "subscribed")
-
-
 def preflight(
     definition: OptOutDefinition,
     dynamics: DynamicsConnector,
@@ -168,8 +130,12 @@ def preflight(
     clock: Clock,
     *,
     files: bool,
+    elsewhere: bool,
 ) -> tuple[CheckReport, Snapshot | None]:
-    """Make every check; the snapshot is None when one of them failed. Raises RetryLaterError."""
+    """Make every check; the snapshot is None when one of them failed. Raises RetryLaterError.
+
+    `elsewhere`: ingress is started and carries opt-outs.
+    """
     flight = _Preflight(definition=definition, dynamics=dynamics, campaign=campaign, clock=clock, files=files)
     if definition.direction is OptOutDirection.DISABLED:
         flight.failed("opt-outs: direction", "is disabled", "Edit the definition: choose a direction and add pairs.")
@@ -179,6 +145,11 @@ def preflight(
     if not reachable:
         flight.skipped("tables and fields", "not both services can be asked")
         return flight.report(), None
+    flight.carried_once(
+        elsewhere,
+        "ingress is started and carries opt-outs with the mapping of contacts",
+        "Take opt_outs out of that mapping, stop ingress and start it again; or leave Opt-In/Out stopped.",
+    )
     flight.same_environments(previous)
     flight.clocks()
     flight.apart()

@@ -13,8 +13,9 @@ SELECT id, told FROM decisions WHERE scope = ? AND person = ? AND id > ? ORDER B
 DELETE FROM decisions WHERE scope = ? AND person = ?;
 
 -- name: put_standing
-INSERT INTO standings (scope, person, channel, told, looked) VALUES (?, ?, ?, ?, ?)
-ON CONFLICT (scope, person, channel) DO UPDATE SET told = excluded.told, looked = excluded.looked;
+INSERT INTO standings (scope, person, channel, told, looked, missed) VALUES (?, ?, ?, ?, ?, ?)
+ON CONFLICT (scope, person, channel) DO UPDATE SET
+    told = excluded.told, looked = excluded.looked, missed = excluded.missed;
 
 -- name: standings_among
 SELECT person, channel, told FROM standings WHERE scope = ? AND person IN (?*);
@@ -42,8 +43,11 @@ SELECT COUNT(DISTINCT person) FROM standings WHERE scope = ? AND looked IS NOT N
 -- name: arrived
 SELECT DISTINCT s.person
 FROM standings s
-WHERE s.scope = ? AND s.looked IS NOT NULL AND s.looked <= ? AND (
+WHERE s.scope = ? AND s.looked IS NOT NULL AND (
     s.looked <= ?
-    OR EXISTS (SELECT 1 FROM records r WHERE r.table_id = ? AND r.key = s.person AND r.fingerprint IS NOT NULL)
+    OR (
+        (s.missed = 0 OR s.looked <= ?)
+        AND EXISTS (SELECT 1 FROM records r WHERE r.table_id = ? AND r.key = s.person AND r.fingerprint IS NOT NULL)
+    )
 )
 LIMIT ?;

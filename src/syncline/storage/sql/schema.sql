@@ -337,13 +337,15 @@ CREATE TABLE decisions (
 CREATE INDEX decisions_person ON decisions (scope, person);
 
 -- name: create_standings
--- What is remembered about a person and channel. `looked` is when a profile was looked for in vain, else NULL.
+-- What is remembered about a person and channel. `looked` is when a profile was looked for in vain, else NULL; with
+-- `missed` the ledger had it by then.
 CREATE TABLE standings (
     scope TEXT NOT NULL,
     person BLOB NOT NULL,
     channel TEXT NOT NULL,
     told TEXT NOT NULL,
     looked INTEGER,
+    missed INTEGER NOT NULL DEFAULT 0,
     PRIMARY KEY (scope, person, channel)
 ) WITHOUT ROWID;
 

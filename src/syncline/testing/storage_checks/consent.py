@@ -105,21 +105,22 @@ def check_troubles_are_told_until_they_end(subject: Subject) -> None:
 
 
 def check_who_waits_is_found_when_the_ledger_has_them(subject: Subject) -> None:
-    """A person waits until another workflow wrote the profile, or until patience ends; twice in a row only later."""
+    """A person waits until another workflow wrote the profile, or until patience ends; missed in spite of it: later."""
     grant, storage = subject.grant(), subject.storage
     waiting = Standing(out=True, waiting=True)
     storage.note_consent(grant, ConsentNote(standings={(_ANN, _EMAIL): waiting, (_ANN, _FAX): waiting}))
     storage.note_consent(grant, ConsentNote(standings={(_BOB, _EMAIL): waiting}))
     assert storage.consent_numbers("acme") == (0, 0, 2)
     day = timedelta(days=1)
-    subject.wait(3600)
-    grant = subject.grant()
     assert list(storage.arrived("acme", WORKFLOW, "contact", patience=day, limit=9)) == []
     storage.settle(grant, settlements(subject.put_and_lease(grant, entry(_ANN))))
     assert list(storage.arrived("acme", WORKFLOW, "contact", patience=day, limit=9)) == [_ANN]
     assert list(storage.arrived("acme", "acme/nobody", "contact", patience=day, limit=9)) == []
-    storage.note_consent(grant, ConsentNote(standings={(_ANN, _EMAIL): waiting, (_ANN, _FAX): waiting}))
+    missed = evolve(waiting, missed=True)
+    storage.note_consent(grant, ConsentNote(standings={(_ANN, _EMAIL): missed, (_ANN, _FAX): missed}))
     assert list(storage.arrived("acme", WORKFLOW, "contact", patience=day, limit=9)) == []
+    subject.wait(3600)
+    assert list(storage.arrived("acme", WORKFLOW, "contact", patience=day, limit=9)) == [_ANN]
     subject.wait(2 * day.total_seconds())
     assert sorted(storage.arrived("acme", WORKFLOW, "contact", patience=day, limit=9)) == [_ANN, _BOB]
     storage.note_consent(subject.grant(), ConsentNote(standings={(_BOB, _EMAIL): Standing(out=True)}))
