@@ -36,7 +36,7 @@ tables, keys and fields only.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import ClassVar
 
 __all__ = [
@@ -157,14 +157,27 @@ class CredentialsError(StopWorkflowError):
 
 
 class SchemaChangedError(StopWorkflowError):
-    """A table or field is not what it was when the workflow started. `table` and `field` name it."""
+    """A table or field is not what it was when the workflow started. `table` and `field` name it.
+
+    `lost` names, as resource and field, what Campaign does not hold any more of what was written; an empty field stands
+    for the whole resource.
+    """
 
     usual_remedy = "Correct the mapping or publish what is missing, then start again; nothing was lost."
 
-    def __init__(self, message: str, *, table: str = "", field: str = "", remedy: str = "") -> None:
+    def __init__(
+        self,
+        message: str,
+        *,
+        table: str = "",
+        field: str = "",
+        remedy: str = "",
+        lost: Collection[tuple[str, str]] = (),
+    ) -> None:
         super().__init__(message, remedy=remedy)
         self.table = table
         self.field = field
+        self.lost = frozenset(lost)
 
 
 class CursorLostError(StopWorkflowError):
@@ -246,9 +259,16 @@ class ActionNotAvailableError(SetupError):
 
 
 class CheckFailedError(SetupError):
-    """The pre-flight found what must be mended first; the message lists each failed check with its remedy."""
+    """The pre-flight found what must be mended first; the message lists each failed check with its remedy.
+
+    `lost` is as in `SchemaChangedError`: of what was there at the last start.
+    """
 
     usual_remedy = "Mend what the failed checks name, then start again."
+
+    def __init__(self, message: str, *, lost: Collection[tuple[str, str]] = ()) -> None:
+        super().__init__(message)
+        self.lost = frozenset(lost)
 
 
 class MissingExtraError(SetupError):

@@ -73,6 +73,11 @@ class SchemaChange:
     meaning: str = ""
 
     @property
+    def loses(self) -> bool:
+        """Whether what was written is gone with it: what is published anew begins empty."""
+        return self.side is SchemaSide.CAMPAIGN and self.effect is ChangeEffect.STOPS and self.kind in _LOSING
+
+    @property
     def place(self) -> str:
         """The table, or table and field."""
         return f"{self.table}.{self.field}" if self.field else self.table
@@ -82,6 +87,12 @@ class SchemaChange:
         return f"{told}. {self.meaning}" if self.meaning else told
 
 
+_LOSING = (
+    SchemaChangeKind.TABLE_GONE,
+    SchemaChangeKind.FIELD_GONE,
+    SchemaChangeKind.FIELD_RETYPED,
+    SchemaChangeKind.LINK_CHANGED,
+)
 _RESTORE = "Bring it back, or take it out of the mapping; then start again."
 _AGAIN = "Check the mapping, then start again: what is queued is read anew where it has to be."
 

@@ -447,3 +447,82 @@ def test_what_goes_of_one_table_loses_nothing_of_another(
     assert differences(sandbox) == []
     assert workflow.backlog.size == 0
     integration.close()
+
+
+@pytest.mark.parametrize(
+    ("name", "stopped"),
+    [("Campaign drops a field", False), ("Campaign drops a field", True), ("Campaign retypes a field", False)],
+)
+def test_what_campaign_lost_and_got_back_is_filled_again(sandbox: Sandbox, name: str, stopped: bool) -> None:
+    """A field that is published anew is empty, also of records that never change again: all are compared, once."""
+    integration = running(sandbox)
+    workflow = integration.ingress
+    if stopped:
+        workflow.stop()
+    STOPPING[name].change(sandbox)
+    if stopped:
+        workflow.start()
+    else:
+        sandbox.dynamics.update("contact", ids(sandbox)[0], new_code="new")
+    assert drain(integration).status is WorkflowState.FAILED
+    if not stopped:
+        assert workflow.error is not None
+        assert "compares every record of the table" in workflow.error.remedy
+    STOPPING[name].undo(sandbox)
+
+    workflow.start(by="ann")
+    assert drain(integration).status is WorkflowState.RUNNING
+
+    assert differences(sandbox, {**FIELDS, "new_code": "cusCode"}) == []
+    told = [entry.detail for entry in workflow.history if entry.action == "read in full"]
+    assert told == ["contact: Campaign had lost profile.cusCode"]
+    workflow.stop()
+    sandbox.campaign.reset_counters()
+    workflow.start()
+    drain(integration)
+    assert sandbox.campaign.engine_calls()["PATCH"] == 0
+    assert len([entry for entry in workflow.history if entry.action == "read in full"]) == 1
+    integration.close()
+
+
+def test_a_lost_field_that_leaves_the_mapping_costs_no_comparison(sandbox: Sandbox) -> None:
+    """Nothing of the table writes it any more: only what changed is read."""
+    integration = running(sandbox)
+    STOPPING["Campaign drops a field"].change(sandbox)
+    sandbox.dynamics.update("contact", ids(sandbox)[0], lastname="Changed")
+    assert drain(integration).status is WorkflowState.FAILED
+    integration.ingress.edit(DEFINITION)
+    integration.ingress.start()
+    sandbox.campaign.reset_counters()
+    assert drain(integration).status is WorkflowState.RUNNING
+    assert differences(sandbox) == []
+    calls = sandbox.campaign.engine_calls()
+    assert (calls["GET"] < CROWD, calls["PATCH"]) == (True, 1)
+    integration.close()
+
+
+@pytest.mark.parametrize("stopped", [False, True], ids=["while it ran", "while it was stopped"])
+def test_a_resource_that_was_unpublished_is_filled_again(sandbox: Sandbox, stopped: bool) -> None:
+    """Its records went with it: every one is written anew."""
+    fields = [{"name": name, "kind": "string", "length": 100} for name in ("firmId", "label")]
+    sandbox.campaign.add_resource("cusFirm", fields, key="firmId")
+    sandbox.dynamics.load("account", [{"name": f"Account {number}"} for number in range(5)])
+    name = FieldMapping(source="name", target="label")
+    firms = TableMapping(table="account", resource="cusFirm", key="firmId", fields=[name])
+    integration = running(sandbox, IngressDefinition(mappings=[firms]))
+    workflow = integration.ingress
+    assert sandbox.campaign.count("cusFirm") == 5
+    if stopped:
+        workflow.stop()
+    sandbox.campaign.drop_resource("cusFirm")
+    if stopped:
+        workflow.start()
+    else:
+        first = next(iter(sandbox.dynamics.rows("account", ["accountid"])))
+        sandbox.dynamics.update("account", first["accountid"], name="Changed")
+    assert drain(integration).status is WorkflowState.FAILED
+    sandbox.campaign.add_resource("cusFirm", fields, key="firmId")
+    workflow.start()
+    assert drain(integration).status is WorkflowState.RUNNING
+    assert sandbox.campaign.count("cusFirm") == 5
+    integration.close()

@@ -406,7 +406,7 @@ class Workflow(ABC, Generic[D]):
         except RetryLaterError as error:
             return self._wait_to_begin(row, grant, error)
         if snapshot is None:
-            failed = CheckFailedError("\n".join(str(check) for check in report.failed))
+            failed = CheckFailedError("\n".join(str(check) for check in report.failed), lost=report.lost)
             return self._fail(row, grant, failed, WorkflowEvent.CHECKS_FAILED, about="")
         snapshot = evolve(snapshot, checked_at=self._storage.now())
         change = StateChange(
@@ -513,6 +513,7 @@ class Workflow(ABC, Generic[D]):
             generation=row.generation,
             wanted=False,
             error=error,
+            snapshot=row.snapshot,
             grant=grant,
         )
         detail = "" if error is None else f"{error.kind}: {error.message}"
@@ -530,6 +531,8 @@ class Workflow(ABC, Generic[D]):
         told = WorkflowError(
             kind=type(error).__name__, message=error.message, remedy=error.remedy, at=self._storage.now(), about=about
         )
+        if row.snapshot is not None:
+            row = evolve(row, snapshot=Snapshot.from_json(row.snapshot).after(error).to_json())
         if not self._step(row, grant, state, told):
             raise LeaseLostError("Another process took the workflow over before it could become FAILED.")
         self._told_state(row.state, state, event, row.generation, f"{told.kind} {about}".strip())

@@ -52,6 +52,8 @@ class CheckReport:
     """Every check of one pre-flight, in the order they were made. True when a start may follow."""
 
     checks: tuple[Check, ...]
+    #: Resource and field of what Campaign had at the last start, for the mapping of then, and has no more.
+    lost: frozenset[tuple[str, str]] = frozenset()
 
     @property
     def ok(self) -> bool:

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
+from attrs import evolve
+
 from syncline.clock import Clock
 from syncline.connectors.base import CampaignConnector, DynamicsConnector, Gate
 from syncline.definitions import IngressDefinition
@@ -60,6 +62,35 @@ class IngressActions(Workflow[IngressDefinition]):
         self._dynamics = dynamics
         self._campaign = campaign
         self._scope = integration
+
+    def start(self, *, by: str = "") -> None:
+        """Ask for a start: STOPPED or FAILED becomes STARTING, and the next cycle checks and runs.
+
+        Where the workflow failed because Campaign lost a mapped field or a resource, tables that still write it are
+        read in full and compared with Campaign, record by record: what is published anew is empty. Raises
+        ActionNotAvailableError in any other status.
+        """
+        self._doubt_what_was_lost(by)
+        super().start(by=by)
+
+    def _doubt_what_was_lost(self, by: str) -> None:
+        snapshot = self._snapshot(self._row())
+        if snapshot is None or not snapshot.lost:
+            return
+        written = {
+            mapping.table: {
+                (mapping.resource, ""),
+                *((mapping.resource, one.target) for one in mapping.fields),
+                *((mapping.resource, one.target) for one in mapping.links),
+            }
+            for mapping in self.definition.mappings
+        }
+        tables = [table for table, fields in written.items() if fields & snapshot.lost]
+        told = ", ".join(sorted(f"{resource}.{name}".rstrip(".") for resource, name in snapshot.lost))
+        entry = self._action("read in full", by, f"{', '.join(tables) or 'no table'}: Campaign had lost {told}")
+        kept = evolve(snapshot, lost=frozenset()).to_json()
+        # Where the workflow was started meanwhile nothing happens: whoever did that has seen to it.
+        self._storage.start_over(self.id, tables, entry, doubt=True, snapshot=kept)
 
     def replay(self, table: str, *, by: str = "") -> None:
         """Send all records of a table again from the next start, behind everything that changes meanwhile.

@@ -6,10 +6,12 @@ writes nothing.
 
 from __future__ import annotations
 
-from attrs import define, field
+from typing import cast
+
+from attrs import define, evolve, field
 
 from syncline.connectors.base import CampaignConnector, DynamicsConnector
-from syncline.definition_json import definition_to_json
+from syncline.definition_json import definition_from_json, definition_to_json
 from syncline.definitions import IngressDefinition
 from syncline.errors import (
     DefinitionError,
@@ -20,11 +22,13 @@ from syncline.errors import (
     SynclineError,
 )
 from syncline.mapping import LinkRule, compile_plan
+from syncline.schema_changes import SchemaSide, compare_schemas
 from syncline.schemas import FieldType, TableSchema
 from syncline.table_mapping import TableMapping
 from syncline.workflows.checks import CheckReport
 from syncline.workflows.guardrails import guardrail_checks
 from syncline.workflows.preflight import KEY_REMEDIES, Preflight
+from syncline.workflows.schema_watch import lost_by
 from syncline.workflows.snapshot import Snapshot
 
 __all__ = ["preflight"]
@@ -37,6 +41,8 @@ class _Preflight(Preflight):
     targets: dict[str, TableSchema] = field(factory=dict)
     marks: dict[str, str | None] = field(factory=dict)
     counts: dict[str, int] = field(factory=dict)
+    #: Resources that Campaign does not have.
+    missing: set[str] = field(factory=set)
 
     def table(self, mapping: TableMapping) -> None:
         source = self.source(mapping)
@@ -81,6 +87,7 @@ class _Preflight(Preflight):
         try:
             schema = self.campaign.describe(mapping.resource)
             if schema is None:
+                self.missing.add(mapping.resource)
                 self.failed(name, "no such resource", "Create and publish it in Campaign, or correct its name.")
                 return None
             self.passed(name)
@@ -137,6 +144,19 @@ class _Preflight(Preflight):
         else:
             self.passed(name)
 
+    def lost(self, previous: Snapshot) -> frozenset[tuple[str, str]]:
+        """What Campaign held for the mappings of the last start, and holds no more; see `SchemaChangedError.lost`."""
+        definition = cast(IngressDefinition, definition_from_json(previous.definition))
+        found: set[tuple[str, str]] = set()
+        for mapping in definition.mappings:
+            if mapping.resource not in self.missing | self.targets.keys():
+                continue  # nobody could look
+            source, target = previous.sources[mapping.table], previous.targets[mapping.resource]
+            used = compile_plan(mapping, definition, source, target).target_fields
+            now = self.targets.get(mapping.resource)
+            found |= lost_by(compare_schemas(SchemaSide.CAMPAIGN, target, now, used))
+        return frozenset(found)
+
     def guardrails(self) -> None:
         try:
             for table in self.sources:
@@ -180,7 +200,7 @@ def preflight(
         flight.table(mapping)
     report = flight.report()
     if not report.ok:
-        return report, None
+        return report if previous is None else evolve(report, lost=flight.lost(previous)), None
     flight.guardrails()
     snapshot = Snapshot(
         definition=definition_to_json(definition),

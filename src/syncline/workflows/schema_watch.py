@@ -23,10 +23,11 @@ from syncline.schemas import FieldType, TableSchema
 from syncline.table_mapping import TableMapping
 from syncline.workflows.snapshot import Snapshot
 
-__all__ = ["SchemaWatch", "changes_of", "look", "unknown_values"]
+__all__ = ["SchemaWatch", "changes_of", "look", "lost_by", "unknown_values"]
 
 #: When a service cannot be asked, the look that is due waits this long.
 _LATER = timedelta(minutes=1)
+_COMPARED = "What Campaign gets back is empty: the start that follows compares every record of the table."
 #: However short the interval is, pages are read between two looks.
 _SOONEST = timedelta(seconds=1)
 
@@ -267,10 +268,20 @@ def is_stop(change: SchemaChange) -> bool:
 
 def changed_error(stops: Iterable[SchemaChange]) -> SchemaChangedError:
     """The error that names every change, about the first of them."""
-    first, *others = stops
-    told = "".join(f" {one.side}: {one.place} {one.what}." for one in (first, *others))
+    stops = tuple(stops)
+    first, lost = stops[0], lost_by(stops)
+    told = "".join(f" {one.side}: {one.place} {one.what}." for one in stops)
     remedy = f"{first.meaning} Nothing was lost: the position and the backlog are as they were."
-    return SchemaChangedError(f"The schema changed.{told}", table=first.table, field=first.field, remedy=remedy)
+    if lost:
+        remedy += f" {_COMPARED}"
+    return SchemaChangedError(
+        f"The schema changed.{told}", table=first.table, field=first.field, remedy=remedy, lost=lost
+    )
+
+
+def lost_by(changes: Iterable[SchemaChange]) -> frozenset[tuple[str, str]]:
+    """Resource and field of what Campaign holds no more; see `SchemaChangedError.lost`."""
+    return frozenset((one.table, one.field) for one in changes if one.loses)
 
 
 def unknown_values(plan: TablePlan, changes: Iterable[Change]) -> dict[str, set[int]]:

@@ -11,8 +11,9 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from attrs import asdict, field, frozen
+from attrs import asdict, evolve, field, frozen
 
+from syncline.errors import CheckFailedError, SchemaChangedError, SynclineError
 from syncline.schemas import FieldSchema, FieldType, TableSchema
 
 __all__ = ["Snapshot"]
@@ -37,6 +38,14 @@ class Snapshot:
     counts: Mapping[str, int] = field(factory=dict)
     #: When both sides were last found to be as described here.
     checked_at: datetime | None = None
+    #: Resource and field of what the target lost since; see `SchemaChangedError.lost`.
+    lost: frozenset[tuple[str, str]] = frozenset()
+
+    def after(self, error: SynclineError) -> Snapshot:
+        """What to keep of it when the workflow fails of this error."""
+        if not isinstance(error, SchemaChangedError | CheckFailedError):
+            return self
+        return evolve(self, lost=self.lost | error.lost)
 
     def to_json(self) -> str:
         return json.dumps(
@@ -49,6 +58,7 @@ class Snapshot:
                 "marks": dict(self.marks),
                 "counts": dict(self.counts),
                 "checked_at": None if self.checked_at is None else self.checked_at.isoformat(),
+                "lost": sorted(self.lost),
             }
         )
 
@@ -65,6 +75,7 @@ class Snapshot:
             marks=found["marks"],
             counts=found["counts"],
             checked_at=None if checked_at is None else datetime.fromisoformat(checked_at),
+            lost=frozenset((resource, field) for resource, field in found["lost"]),
         )
 
 

@@ -190,6 +190,9 @@ class Writing:
             looks = self._watch.looks
             try:
                 return self._traffic.send(write, resource, parents, still_ours)
+            except SchemaChangedError:
+                self._watch.heed_refusal(item.key.table, looks)  # which names every field that the rules need
+                raise
             except RecordRefusedError:
                 if self._watch.heed_refusal(item.key.table, looks):
                     raise ConflictError(f"The schema of {resource.name} changed: {item.key} is decided anew.") from None
