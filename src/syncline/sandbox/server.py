@@ -8,12 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-import socket
-import ssl
-import sys
 import tempfile
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
@@ -25,16 +22,12 @@ from .certificates import Certificates, make_certificates
 from .clock import SandboxClock
 from .control import ControlDesk, Frame
 from .dynamics import DynamicsSandbox
+from .listening import Listeners, event_loop
 from .people import people
-from .protocol import Connections
 
 __all__ = ["Addresses", "Options", "ServerThread"]
 
-_HOST = "127.0.0.1"
-_BACKLOG = 1024
 _CHUNK = 5_000
-#: Turns of the event loop after which an accepted socket is a connection.
-_TURNS = 5
 
 
 @attrs.frozen(kw_only=True)
@@ -106,7 +99,7 @@ class ServerThread:
 
     def _run(self) -> None:
         try:
-            with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+            with asyncio.Runner(loop_factory=event_loop()) as runner:
                 runner.run(self._serve())
         except BaseException as problem:
             if self._ready.done():
@@ -136,9 +129,9 @@ class ServerThread:
         for rows in _chunks(people(options.contacts, options.seed), _CHUNK):
             frames["dynamics"].control("load", {"table": "contact", "rows": rows})
         certificates = self._certificates()
-        ports = _Ports(frames, options, certificates)
+        listeners = Listeners(frames)
         try:
-            addresses = await ports.open()
+            addresses = await _open(listeners, options, certificates)
             self._ready.set_result(
                 Addresses(
                     **addresses,
@@ -153,7 +146,7 @@ class ServerThread:
             )
             await self._stopping.wait()
         finally:
-            await ports.close()
+            await listeners.close()
             campaign.close()
             dynamics.close()
 
@@ -164,60 +157,17 @@ class ServerThread:
         return make_certificates(Path(self._folder.name))
 
 
-class _Ports:
-    """The listening sockets and the connections that came through them."""
-
-    def __init__(self, frames: dict[str, Frame], options: Options, certificates: Certificates | None) -> None:
-        self._connections = {name: Connections(frame) for name, frame in frames.items()}
-        self._options = options
-        self._certificates = certificates
-        self._servers: list[asyncio.Server] = []
-
-    async def open(self) -> dict[str, str]:
-        """Listen; returns the addresses by the names `Addresses` has for them."""
-        options = self._options
-        dynamics = await self._listen("dynamics", options.port_dynamics)
-        campaign = await self._listen("campaign", options.port_campaign)
-        found = _named(dynamics, campaign, "url")
-        if self._certificates is not None:
-            context = self._certificates.server_context()
-            dynamics = await self._listen("dynamics", options.port_dynamics_https, context)
-            campaign = await self._listen("campaign", options.port_campaign_https, context)
-            found |= _named(dynamics, campaign, "https_url")
-        return found
-
-    async def _listen(self, system: str, port: int, context: ssl.SSLContext | None = None) -> str:
-        bound = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-        if sys.platform != "win32":
-            bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        bound.bind((_HOST, port))
-        number = bound.getsockname()[1]
-        server = await asyncio.get_running_loop().create_server(
-            self._connections[system], sock=bound, backlog=_BACKLOG, ssl=context
-        )
-        self._servers.append(server)
-        return f"{'https' if context else 'http'}://{_HOST}:{number}"
-
-    async def close(self) -> None:
-        """Stop listening, cut every connection, end every request."""
-        await self._settle()
-        for server in self._servers:
-            server.close()
-        for connections in self._connections.values():
-            await connections.end()
-
-    async def _settle(self) -> None:
-        """Accept nothing more, and let what was accepted become a connection.
-
-        asyncio forgets to close a socket that it accepted just before its server closes; uvloop does not.
-        """
-        loop = asyncio.get_running_loop()
-        if isinstance(loop, asyncio.SelectorEventLoop):
-            for server in self._servers:
-                for listening in server.sockets:
-                    loop.remove_reader(listening.fileno())
-            for _ in range(_TURNS):
-                await asyncio.sleep(0)
+async def _open(listeners: Listeners, options: Options, certificates: Certificates | None) -> dict[str, str]:
+    """Listen; the addresses by the names `Addresses` has for them."""
+    dynamics = await listeners.listen("dynamics", options.port_dynamics)
+    campaign = await listeners.listen("campaign", options.port_campaign)
+    found = _named(dynamics, campaign, "url")
+    if certificates is not None:
+        context = certificates.server_context()
+        dynamics = await listeners.listen("dynamics", options.port_dynamics_https, context)
+        campaign = await listeners.listen("campaign", options.port_campaign_https, context)
+        found |= _named(dynamics, campaign, "https_url")
+    return found
 
 
 def _named(dynamics: str, campaign: str, suffix: str) -> dict[str, str]:
@@ -227,14 +177,6 @@ def _named(dynamics: str, campaign: str, suffix: str) -> dict[str, str]:
         f"campaign_{suffix}": f"{campaign}/{CampaignSandbox.organization}",
         f"ims_{suffix}": campaign,
     }
-
-
-def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
-    try:
-        import uvloop
-    except ImportError:
-        return None
-    return uvloop.new_event_loop
 
 
 def _chunks(rows: Iterator[dict[str, Any]], size: int) -> Iterator[list[dict[str, Any]]]:
