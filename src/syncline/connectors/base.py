@@ -252,9 +252,15 @@ class CampaignConnector(Connector):
         """
         raise DefinitionError(f"{type(self).__name__} cannot tell which records of {resource.name} changed.")
 
-    @abstractmethod
     def same(self, schema: FieldSchema | None, stored: Value, wanted: Value) -> bool:
-        """Whether a stored value already says what is wanted, in the target's own spelling of types and nulls."""
+        """Whether a stored value already says what is wanted, in the target's own spelling of types and nulls.
+
+        Here: the same value of the same type, where no value and an empty text are one. A target that spells values
+        in ways of its own, such as dates or numbers as text, has to say so, or every comparison ends in a write.
+        """
+        if stored in (None, "") and wanted in (None, ""):
+            return True
+        return stored == wanted and isinstance(stored, bool) == isinstance(wanted, bool)
 
     @final
     def apply(self, write: Write, resource: TableSchema, *, still_ours: Callable[[], None]) -> Outcome:

@@ -1,0 +1,1 @@
+"""A connector to another marketing system than Adobe Campaign: a service, the connector, and both at work."""
