@@ -78,6 +78,13 @@ def quickstart(session: nox.Session) -> None:
     session.run("python", "examples/quickstart.py", *session.posargs)
 
 
+@nox.session
+def console(session: nox.Session) -> None:
+    """The console of the examples, on the sandbox, until Ctrl-C. `nox -s console -- --port 9000` listens there."""
+    session.install(".[sandbox]", *_group("console"))
+    session.run("python", "examples/console", *session.posargs)
+
+
 @nox.session(python=VERSIONS)
 def tests(session: nox.Session) -> None:
     """Every test, on every Python that pyproject.toml names. `nox -s tests -- tests/unit -k words` narrows it."""

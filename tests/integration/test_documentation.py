@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 import sys
+from codeop import compile_command
 from pathlib import Path
 
 import pytest
@@ -50,6 +51,17 @@ def test_the_blocks_of_a_page_run_in_order(page: Path, tmp_path: Path) -> None:
         timeout=240,
     )
     assert ran.returncode == 0, f"{name(page)}:\n{ran.stderr}"
+
+
+def test_the_tutorial_can_be_typed_in_line_by_line() -> None:
+    """Each block is what Python's prompt takes: a loop ends with an empty line before the next statement."""
+    for block in PYTHON.findall((REPOSITORY / "docs" / "tutorial" / "first-sync.md").read_text(encoding="utf-8")):
+        waiting: list[str] = []
+        for line in [*block.splitlines(), ""]:
+            waiting.append(line)
+            if compile_command("\n".join(waiting)) is not None:
+                waiting.clear()
+        assert waiting in ([], [""]), f"this is not finished: {waiting}"
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name)
