@@ -34,6 +34,7 @@ __all__ = [
     "Lane",
     "Operation",
     "PutReport",
+    "Role",
     "SettleReport",
     "Settlement",
     "Settling",
@@ -90,6 +91,9 @@ class Entry:
     refresh: bool = False
     #: The target has it like this already: matters only if an older change for the key is queued, else it is skipped.
     only_if_queued: bool = False
+    #: With `only_if_queued`: the fingerprint that the ledger had of the record when that was decided, None for none.
+    #: Where it has another one by now, somebody wrote the record meanwhile, and the change is queued after all.
+    decided_on: bytes | None = field(default=None, repr=False)
 
 
 @frozen(kw_only=True)
@@ -100,8 +104,17 @@ class PutReport:
     queued: int
     #: Changes that a newer one replaced, the given ones included when they were the older.
     superseded: int
-    #: Entries with `only_if_queued` that found nothing queued.
+    #: Entries with `only_if_queued` that found nothing queued and the ledger as it was.
     skipped: int
+
+
+class Role(StrEnum):
+    """What a worker of a workflow does. One reads at a time; all of them write."""
+
+    #: Reads pages, sweeps, tidies up and takes the workflow from state to state; and writes.
+    READER = "reader"
+    #: Leases, writes and settles, and reads by key what it has leased.
+    WRITER = "writer"
 
 
 @frozen(kw_only=True)
@@ -118,7 +131,8 @@ class Grant:
     epoch: int
     generation: int
     expires_at: datetime
-    #: The previous owner died or vanished without releasing.
+    role: Role = Role.READER
+    #: Workers died or vanished without releasing, and what they had leased went back with this grant.
     taken_over: bool = False
 
 
@@ -302,7 +316,7 @@ class Backlog(Protocol):
     def put(self, grant: Grant, entries: Sequence[Entry]) -> PutReport:
         """Queue changes.
 
-        - A key that is not queued gets a row, unless `only_if_queued` is set.
+        - A key that is not queued gets a row, unless `only_if_queued` is set and the ledger still has `decided_on`.
         - A key that waits keeps its place; the change with the larger `seq` stays (the given one when equal), the
           other counts as superseded. `first` is or-ed, the more urgent lane wins, an earlier delay ends, and
           `ambiguous` stays.
@@ -319,8 +333,8 @@ class Backlog(Protocol):
         - Order: lane, then turns between tables, then the row that has been queued longest. `before` names for a
           table those that go before it: while one of them has ready rows in a lane, the table has no turn there.
         - A suspect, on which processes died `SUSPECT_AFTER` times or more while it was marked as being sent, is
-          leased alone: it is the only item returned, and only when the grant holds no other leased row. Rows that
-          are no suspects go on being leased meanwhile, but none while a suspect is.
+          leased alone: it is the only item returned, and only when no grant of the workflow holds a leased row. Rows
+          that are no suspects go on being leased meanwhile, but none while a suspect is.
         """
 
     def mark_sending(self, grant: Grant, items: Sequence[Item]) -> Sequence[Item]:

@@ -86,10 +86,12 @@ class WorkflowRow:
     #: Hash of the definition inside the snapshot, as reported by the process that runs it.
     running_hash: str | None
     error: WorkflowError | None
-    #: Owner id of the grant that is live right now, or None.
+    #: Owner id of the reader's grant while it is live, or None.
     owner: str | None
-    #: How often in a row an owner vanished without progress.
+    #: How often in a row a worker vanished without progress.
     crashes: int
+    #: Grants that are live, the reader's included.
+    workers: int = 0
 
     @property
     def stopping(self) -> bool:
@@ -113,9 +115,9 @@ class StateChange:
     #: None leaves them as they are.
     snapshot: str | None = field(default=None, repr=False)
     running_hash: str | None = None
-    #: Only if nobody holds a live grant.
+    #: Only if nobody holds a live grant, but for `grant`.
     require_unowned: bool = False
-    #: Only if this grant still holds.
+    #: Only if this grant still holds. A `snapshot` is for the reader's to change.
     grant: Grant | None = None
     #: Set to 0 when progress was made; None leaves it.
     crashes: int | None = None
@@ -143,6 +145,8 @@ class PageCommit:
     seen: Sequence[str] = ()
     #: Rows the rules found nothing to do for; they count as put and skipped.
     skipped: int = 0
+    #: The read sequence taken before the page was asked for, which grows from page to page; 0 where nobody was asked.
+    seq: int = 0
 
 
 @frozen(kw_only=True)
@@ -248,21 +252,30 @@ class Storage(ConsentStore, Upkeep):
     # -- grants -------------------------------------------------------------------------------------------------
 
     @abstractmethod
-    def acquire(self, workflow: str, owner: Owner, ttl: timedelta) -> Grant | None:
-        """The grant to work on the workflow, or None while somebody else's is live.
+    def acquire(self, workflow: str, owner: Owner, ttl: timedelta, *, workers: int = 1) -> Grant | None:
+        """A grant to work on the workflow, or None while so many workers, or one of an older generation, have theirs.
 
         - A grant is live until it is released or runs out; on the same host and boot it ends with its process.
-        - Taking over an unreleased grant returns its leased rows to the queue: those marked as being sent become
-          ambiguous and one crash richer, the others are as before the claim.
-          `taken_over` is set and the row's `crashes` grows by one.
+        - Whoever finds no live grant of a reader becomes the reader, the others are writers.
+        - Unreleased grants that are not live end first, whatever the answer: their leased rows return to the queue,
+          those marked as being sent ambiguous and one crash richer, the others as before the claim. `taken_over` is set
+          and the row's `crashes` grows by one for each.
+        - An owner that asks again gives its grant back with that.
         - The new epoch is larger than any before.
+        """
+
+    @abstractmethod
+    def reap(self, grant: Grant) -> int:
+        """End the unreleased grants of other workers that are not live, as `acquire` does; how many they were.
+
+        Any worker may. Raises LeaseLostError.
         """
 
     @abstractmethod
     def release(self, grant: Grant) -> None:
         """Give the grant back, with whatever is still leased under it as RELEASED (marked rows become ambiguous).
 
-        Harmless when it was lost.
+        Other workers' grants stay. Harmless when it was lost.
         """
 
     @abstractmethod
@@ -273,7 +286,7 @@ class Storage(ConsentStore, Upkeep):
     def progress(self, grant: Grant) -> None:
         """Note that work was done: the row's `crashes` goes back to 0."""
 
-    # -- reading ------------------------------------------------------------------------------------------------
+    # -- reading: what commits pages, moves positions or begins and ends full reads is for the reader's grant ---------
 
     @abstractmethod
     def next_read(self, grant: Grant) -> int:
@@ -291,6 +304,16 @@ class Storage(ConsentStore, Upkeep):
         that are not newer, since the record is in step again. A refusal supersedes what is queued for its key (a leased
         row stays), becomes a dead letter and counts as put and dead. If what it supersedes may have been applied, the
         ledger remembers the key with an empty fingerprint.
+
+        What it says of a record that `read_by_key` was told of with a larger sequence is queued to be read by key.
+        """
+
+    @abstractmethod
+    def read_by_key(self, grant: Grant, items: Sequence[Item]) -> None:
+        """Note that these leased records were read by key, and that this has just ended; before any of it is written.
+
+        A page that another process asked for before this may show an older state of them: what it says, or has said
+        already and waits behind the leased row, is to be read by key in its turn. Any worker may.
         """
 
     @abstractmethod

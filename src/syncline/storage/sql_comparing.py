@@ -62,9 +62,9 @@ def queue_anew(tx: Transaction, workflow: str, table: str, records: Sequence[str
         new = _add_missing(tx, table_id, dict.fromkeys(keys, _CONTENT_UNKNOWN))
         tx.count_known(table_id, len(new))
     found = sql_putting.find_records(tx, table_id, keys)
-    doubted = [(_CONTENT_UNKNOWN, record_id) for record_id, _, known in found.values() if known or there]
+    doubted = [(_CONTENT_UNKNOWN, one) for one, _, known in found.values() if known is not None or there]
     tx.expect(len(doubted), tx.session.run_many("match_record", doubted) if doubted else 0)
-    tx.count_known(table_id, sum(1 for _, _, known in found.values() if there and not known))
+    tx.count_known(table_id, sum(1 for _, _, known in found.values() if there and known is None))
     seq = tx.next_read(workflow_id)
     entries = [
         Entry(key=RecordKey(table=table, id=record), seq=seq, payload=None, lane=Lane.BULK, refresh=True)

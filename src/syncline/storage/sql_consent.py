@@ -37,7 +37,7 @@ _AGAIN: Final = timedelta(minutes=15) // _MICROSECOND
 
 def note(tx: Transaction, grant: Grant, told: ConsentNote) -> None:
     """See `Storage.note_consent`."""
-    tx.hold(grant)
+    tx.hold_reader(grant)
     scope = _scope(grant.workflow)
     for decision in told.decisions:
         text = printable(json.dumps(decision_data(decision)))

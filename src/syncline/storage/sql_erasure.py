@@ -102,6 +102,7 @@ def _workflows(tx: Transaction, scope: str) -> dict[int, str]:
 def _forget_record(tx: Transaction, place: _Place, key: bytes, found: Counter[str]) -> None:
     row = tx.session.row("record_of", (place.table_id, key))
     sql_children.ended(tx, place.workflow_id, [(place.table_id, key, False)])
+    tx.session.run("remove_read_by_key", (place.table_id, key))
     tx.session.run("blank_parent", (_PARENT_FORGOTTEN, place.table_id, key))
     if row is None:
         return

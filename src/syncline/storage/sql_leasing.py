@@ -28,7 +28,7 @@ def lease(tx: Transaction, held: Held, limit: int, before: Mapping[str, Collecti
     if limit < 1:
         return []
     lanes = _ready_lanes(tx, held.workflow_id)
-    leased = tx.session.row("held_suspect", (held.epoch,))
+    leased = tx.session.row("held_suspect", (held.workflow_id,))
     if leased is not None and leased[0]:
         return []
     items: list[Item] = []

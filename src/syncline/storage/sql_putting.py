@@ -18,8 +18,8 @@ from syncline.storage.sql_transaction import DELAYED, DELETE, HELD, READY, UPSER
 
 __all__ = ["Queued", "cancel_queued", "find_queued", "find_records", "leave", "put", "put_again"]
 
-#: By key: the record's id, its place in the queue or None, and whether the ledger knows it.
-_Found: TypeAlias = dict[bytes, tuple[int, int | None, int]]
+#: By key: the record's id, its place in the queue or None, and what the ledger has of it.
+_Found: TypeAlias = dict[bytes, tuple[int, int | None, bytes | None]]
 
 
 @frozen
@@ -100,7 +100,7 @@ def put_again(tx: Transaction, workflow_id: int, entry: Entry, *, ambiguous: boo
 def find_records(tx: Transaction, table_id: int, keys: Iterable[bytes]) -> _Found:
     """The records that are stored, by key."""
     rows = tx.session.rows_among("records_among", (table_id,), list(set(keys)))
-    return {key: (record_id, item_id, known) for key, record_id, item_id, known in rows}
+    return {key: (record_id, item_id, fingerprint) for key, record_id, item_id, fingerprint in rows}
 
 
 #: The place a change gets if it becomes a row, its record as table and key, and the change.
@@ -163,10 +163,10 @@ def _queue_records(tx: Transaction, plain: list[_Loose]) -> list[int | None]:
         if place in there:
             records.append(place)
             continue
-        record_id, item_id, in_ledger = known[table_id][key]
+        record_id, item_id, fingerprint = known[table_id][key]
         records.append(record_id if item_id is None else None)
         if item_id is None:
-            known[table_id][key] = (record_id, place, in_ledger)
+            known[table_id][key] = (record_id, place, fingerprint)
             queued.append((place, record_id))
     tx.expect(len(queued), tx.session.run_many("queue_record", queued) if queued else 0)
     return records
@@ -188,11 +188,11 @@ def _place_all(tx: Transaction, others: Sequence[_Placed]) -> list[str]:
 
 def _place(tx: Transaction, one: _Placed, found: _Found) -> str:
     """Queue one change: `queued`, `superseded` or `skipped`."""
-    record_id, item_id, known = found.get(one.key, (None, None, 0))
+    record_id, item_id, fingerprint = found.get(one.key, (None, None, None))
     if item_id is not None:
         queued = find_queued(tx, item_id)
         return _place_behind(tx, one, queued) if queued.leased else _merge(tx, one, queued)
-    if one.entry.only_if_queued:
+    if one.entry.only_if_queued and one.entry.decided_on == fingerprint:
         return "skipped"
     if record_id is None:
         record_id = one.id
@@ -200,7 +200,7 @@ def _place(tx: Transaction, one: _Placed, found: _Found) -> str:
     else:
         added = tx.session.run("queue_record", (one.id, record_id))
     tx.expect(1, added)
-    found[one.key] = (record_id, one.id, known)
+    found[one.key] = (record_id, one.id, fingerprint)
     entry = one.entry
     row = (
         one.id, record_id, one.table_id, entry.seq, one.op, one.lane, entry.first, entry.refresh, one.ambiguous, tx.now,
@@ -299,7 +299,7 @@ def cancel_queued(tx: Transaction, workflow_id: int, entry: Entry) -> tuple[bool
     Returns whether any of it was a first load, and whether it may have been applied.
     """
     table_id, key = tx.table_id(workflow_id, entry.key.table), key_to_column(entry.key.id)
-    record_id, item_id, known = find_records(tx, table_id, [key]).get(key, (None, None, 0))
+    record_id, item_id, fingerprint = find_records(tx, table_id, [key]).get(key, (None, None, None))
     if record_id is None or item_id is None:
         return False, False
     queued = find_queued(tx, item_id)
@@ -312,7 +312,7 @@ def cancel_queued(tx: Transaction, workflow_id: int, entry: Entry) -> tuple[bool
     if queued.ambiguous:
         # Nobody knows what the target has of this record: an empty fingerprint says that it may be there.
         tx.expect(1, tx.session.run("remember", (b"", None, record_id)))
-        tx.count_known(table_id, 1 - known)
+        tx.count_known(table_id, int(fingerprint is None))
     else:
         tx.expect(1, tx.session.run("leave_queue", (None, record_id)))
         tx.session.run("drop_record", (record_id,))

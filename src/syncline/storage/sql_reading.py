@@ -7,11 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from syncline.backlog import PutReport
+from attrs import evolve
+
+from syncline.backlog import Entry, Item, PutReport
 from syncline.records import ReadPosition
 from syncline.storage import sql_children, sql_letters, sql_putting
 from syncline.storage.columns import key_to_column, key_to_id, position_from_json, position_to_json
-from syncline.storage.sql_transaction import Held, Transaction
+from syncline.storage.sql_transaction import READY, UPSERT, Held, Transaction
 from syncline.store import PageCommit, Refusal
 
 __all__ = [
@@ -22,6 +24,7 @@ __all__ = [
     "ledger",
     "ledger_size",
     "positions",
+    "read_by_key",
     "refuse",
     "unseen",
     "want_replay",
@@ -38,6 +41,7 @@ def positions(tx: Transaction, workflow: str) -> dict[str, ReadPosition]:
 def commit_page(tx: Transaction, held: Held, page: PageCommit) -> PutReport:
     """See `Storage.commit_page`."""
     table_id = tx.table_id(held.workflow_id, page.table)
+    page = _without_doubt(tx, table_id, page)
     report = sql_putting.put(tx, held.workflow_id, page.entries)
     for refusal in page.refusals:
         refuse(tx, held, refusal)
@@ -54,6 +58,37 @@ def commit_page(tx: Transaction, held: Held, page: PageCommit) -> PutReport:
         tx.total(held.workflow_id, put=page.skipped, skipped=page.skipped)
     _set_position(tx, table_id, page.position)
     return report
+
+
+def _without_doubt(tx: Transaction, table_id: int, page: PageCommit) -> PageCommit:
+    """The page with what may be older than what was read by key meanwhile to be read by key itself."""
+    if not page.seq:
+        return page
+    doubted = {key_to_id(key) for (key,) in tx.session.rows("read_by_key_since", (table_id, page.seq))}
+    tx.session.run("forget_read_by_key", (table_id, page.seq))
+    if not doubted:
+        return page
+    refused = [refusal.entry for refusal in page.refusals if refusal.entry.key.id in doubted]
+    return evolve(
+        page,
+        entries=[_anew(entry) if entry.key.id in doubted else entry for entry in [*page.entries, *refused]],
+        refusals=[refusal for refusal in page.refusals if refusal.entry.key.id not in doubted],
+    )
+
+
+def _anew(entry: Entry) -> Entry:
+    return evolve(entry, payload=None, refresh=True, only_if_queued=False)
+
+
+def read_by_key(tx: Transaction, held: Held, items: Sequence[Item]) -> None:
+    """See `Storage.read_by_key`."""
+    leased = [item.id for item in items]
+    tx.session.run_among("note_read_by_key", (tx.next_read(held.workflow_id), held.epoch), leased)
+    for item_id, table_id, op, lane, refresh in tx.session.rows_among("waiting_among", (held.epoch,), leased):
+        if not refresh:
+            tx.expect(1, tx.session.run("read_waiting_anew", (item_id,)))
+            tx.count(table_id, op, lane, READY, -1)
+            tx.count(table_id, UPSERT, lane, READY)
 
 
 def _note_seen(tx: Transaction, table_id: int, keys: Sequence[bytes]) -> None:

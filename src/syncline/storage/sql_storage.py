@@ -26,6 +26,7 @@ from syncline.storage import (
     sql_erasure,
     sql_files,
     sql_gates,
+    sql_grants,
     sql_holding,
     sql_leasing,
     sql_letters,
@@ -121,17 +122,20 @@ class SQLStorage(Storage):
 
     # -- grants -------------------------------------------------------------------------------------------------
 
-    def acquire(self, workflow: str, owner: Owner, ttl: timedelta) -> Grant | None:
-        return self._write(workflow, lambda tx: sql_workflows.acquire(tx, workflow, owner, ttl))
+    def acquire(self, workflow: str, owner: Owner, ttl: timedelta, *, workers: int = 1) -> Grant | None:
+        return self._write(workflow, lambda tx: sql_grants.acquire(tx, workflow, owner, ttl, workers))
+
+    def reap(self, grant: Grant) -> int:
+        return self._write(grant.workflow, lambda tx: sql_grants.reap(tx, tx.hold(grant)))
 
     def release(self, grant: Grant) -> None:
-        self._write(grant.workflow, lambda tx: sql_workflows.release(tx, grant))
+        self._write(grant.workflow, lambda tx: sql_grants.release(tx, grant))
 
     def extend(self, grant: Grant, ttl: timedelta) -> Grant:
-        return self._write(grant.workflow, lambda tx: sql_workflows.extend(tx, grant, ttl))
+        return self._write(grant.workflow, lambda tx: sql_grants.extend(tx, grant, ttl))
 
     def progress(self, grant: Grant) -> None:
-        self._write(grant.workflow, lambda tx: sql_workflows.progress(tx, grant))
+        self._write(grant.workflow, lambda tx: sql_grants.progress(tx, grant))
 
     # -- reading ------------------------------------------------------------------------------------------------
 
@@ -143,13 +147,17 @@ class SQLStorage(Storage):
         return self._read(lambda tx: sql_reading.positions(tx, workflow))
 
     def commit_page(self, grant: Grant, page: PageCommit) -> PutReport:
-        return self._write(grant.workflow, lambda tx: sql_reading.commit_page(tx, tx.hold(grant), page))
+        return self._write(grant.workflow, lambda tx: sql_reading.commit_page(tx, tx.hold_reader(grant), page))
+
+    def read_by_key(self, grant: Grant, items: Sequence[Item]) -> None:
+        # Whatever is written after this is durable, and makes this durable too.
+        self._write(grant.workflow, lambda tx: sql_reading.read_by_key(tx, tx.hold(grant), items), durable=False)
 
     def unseen(self, workflow: str, table: str, limit: int) -> Sequence[str]:
         return self._read(lambda tx: sql_reading.unseen(tx, workflow, table, limit))
 
     def end_resync(self, grant: Grant, table: str, position: ReadPosition) -> None:
-        self._write(grant.workflow, lambda tx: sql_reading.end_resync(tx, tx.hold(grant), table, position))
+        self._write(grant.workflow, lambda tx: sql_reading.end_resync(tx, tx.hold_reader(grant), table, position))
 
     def drop_position(self, workflow: str, table: str) -> None:
         self._write(workflow, lambda tx: sql_reading.drop_position(tx, workflow, table))
@@ -165,7 +173,7 @@ class SQLStorage(Storage):
         return self._read(lambda tx: sql_reading.wanted_replays(tx, workflow))
 
     def begin_replay(self, grant: Grant, table: str, position: ReadPosition) -> None:
-        self._write(grant.workflow, lambda tx: sql_reading.begin_replay(tx, tx.hold(grant), table, position))
+        self._write(grant.workflow, lambda tx: sql_reading.begin_replay(tx, tx.hold_reader(grant), table, position))
 
     # -- exported files and what is pushed ----------------------------------------------------------------------
 
@@ -173,7 +181,7 @@ class SQLStorage(Storage):
         return self._read(lambda tx: sql_files.file_marks(tx, workflow))
 
     def commit_file(self, grant: Grant, commit: FileCommit) -> PutReport:
-        return self._write(grant.workflow, lambda tx: sql_files.commit_file(tx, tx.hold(grant), commit))
+        return self._write(grant.workflow, lambda tx: sql_files.commit_file(tx, tx.hold_reader(grant), commit))
 
     def forget_files(self, workflow: str, action: ActionEntry) -> int:
         def work(tx: Transaction) -> int:
@@ -186,7 +194,9 @@ class SQLStorage(Storage):
         return self._write(workflow, lambda tx: sql_files.accept(tx, workflow, entries))
 
     def forget_oldest(self, grant: Grant, table: str, keep: int, limit: int) -> int:
-        return self._write(grant.workflow, lambda tx: sql_files.forget_oldest(tx, tx.hold(grant), table, keep, limit))
+        return self._write(
+            grant.workflow, lambda tx: sql_files.forget_oldest(tx, tx.hold_reader(grant), table, keep, limit)
+        )
 
     # -- set aside ----------------------------------------------------------------------------------------------
 
@@ -197,10 +207,10 @@ class SQLStorage(Storage):
         return self._read(lambda tx: sql_set_aside.next_stranger(tx, workflow))
 
     def looked_up(self, grant: Grant, people: Sequence[str], known: Collection[str]) -> int:
-        return self._write(grant.workflow, lambda tx: sql_set_aside.looked_up(tx, tx.hold(grant), people, known))
+        return self._write(grant.workflow, lambda tx: sql_set_aside.looked_up(tx, tx.hold_reader(grant), people, known))
 
     def drop_set_aside(self, grant: Grant, before: datetime, limit: int) -> int:
-        return self._write(grant.workflow, lambda tx: sql_set_aside.drop(tx, tx.hold(grant), before, limit))
+        return self._write(grant.workflow, lambda tx: sql_set_aside.drop(tx, tx.hold_reader(grant), before, limit))
 
     # -- backlog ------------------------------------------------------------------------------------------------
 
@@ -253,11 +263,12 @@ class SQLStorage(Storage):
 
     def judge_held(self, grant: Grant, table: str, *, most: int, window: timedelta) -> Judgement:
         return self._write(
-            grant.workflow, lambda tx: sql_holding.judge_held(tx, tx.hold(grant), table, most=most, window=window)
+            grant.workflow,
+            lambda tx: sql_holding.judge_held(tx, tx.hold_reader(grant), table, most=most, window=window),
         )
 
     def unhold(self, grant: Grant) -> int:
-        return self._write(grant.workflow, lambda tx: sql_holding.unhold(tx, tx.hold(grant)))
+        return self._write(grant.workflow, lambda tx: sql_holding.unhold(tx, tx.hold_reader(grant)))
 
     def confirm_held(self, workflow: str, table: str, action: ActionEntry) -> int:
         return self._write(workflow, lambda tx: sql_holding.confirm_held(tx, workflow, table, action))
@@ -281,7 +292,7 @@ class SQLStorage(Storage):
 
     def commit_sweep(self, grant: Grant, table: str, sweep: Sweep, records: Sequence[str]) -> PutReport:
         return self._write(
-            grant.workflow, lambda tx: sql_comparing.commit_sweep(tx, tx.hold(grant), table, sweep, records)
+            grant.workflow, lambda tx: sql_comparing.commit_sweep(tx, tx.hold_reader(grant), table, sweep, records)
         )
 
     # -- dead letters -------------------------------------------------------------------------------------------

@@ -74,6 +74,8 @@ class Held:
 
     grant: Grant
     workflow_id: int
+    #: Whether it is the reader's.
+    reads: bool = True
 
     @property
     def epoch(self) -> int:
@@ -153,7 +155,7 @@ class Transaction:
     def held(self, grant: Grant) -> Held | None:
         """What the grant holds, or None when another one followed, it was given back, or its generation passed."""
         row = self.session.row("hold", (grant.workflow, grant.generation, grant.epoch, grant.owner))
-        return None if row is None else Held(grant, row[0])
+        return None if row is None else Held(grant, row[0], row[1] == 1)
 
     def hold(self, grant: Grant) -> Held:
         """What the grant holds. Raises LeaseLostError when it holds no more."""
@@ -162,6 +164,16 @@ class Transaction:
             raise LeaseLostError(
                 f"The grant with epoch {grant.epoch} to work on {grant.workflow} no longer holds.",
                 remedy="Another process took over or the workflow was started anew; this one changed nothing more.",
+            )
+        return held
+
+    def hold_reader(self, grant: Grant) -> Held:
+        """The same for what only the reader may do. Raises LeaseLostError when the grant is a writer's, too."""
+        held = self.hold(grant)
+        if not held.reads:
+            raise LeaseLostError(
+                f"The grant with epoch {grant.epoch} to work on {grant.workflow} is no reader's.",
+                remedy="Nothing was changed. This is a mistake in the engine: report it.",
             )
         return held
 

@@ -367,6 +367,8 @@ class Cycle:
         error = future.exception()
         if error is None:
             self._fruitless = True
+            # What another worker's page shows of these may be older.
+            self._storage.read_by_key(self.grant, plan.refreshing)
             self._follow(self._work.refreshed(plan.refreshing, future.result()))
             return
         self._source_trouble(error, about=", ".join(sorted({item.key.table for item in plan.refreshing})))

@@ -339,7 +339,7 @@ class _IngressWork(Work):
         behind = reading.following(position, page, self._storage.now(), deletions=True)
         self._note_way(table, page)
         seen = [change.key.id for change in page.changes] if position.compares else ()
-        commit = PageCommit(table=table, position=behind, entries=entries, refusals=refusals, seen=seen)
+        commit = PageCommit(table=table, position=behind, entries=entries, refusals=refusals, seen=seen, seq=seq)
         report = self._storage.commit_page(grant, commit)
         self._positions[table] = behind
         now = self._clock.monotonic()
@@ -390,7 +390,8 @@ class _IngressWork(Work):
                 if isinstance(decision, RefuseDecision):
                     refusals.append(_refusal(entry, decision))
                     continue
-                entry = entry if isinstance(decision, WriteDecision) else evolve(entry, only_if_queued=True)
+                if not isinstance(decision, WriteDecision):
+                    entry = evolve(entry, only_if_queued=True, decided_on=ledger.get(record))
             entries.append(entry)
         return entries, refusals
 
@@ -400,8 +401,9 @@ class _IngressWork(Work):
         def keep(_: object) -> int:
             missing = self._storage.unseen(self._workflow, table, _MISSING_BATCH)
             if missing:
-                entries = self._refreshes(table, missing, self._storage.next_read(grant))
-                page = PageCommit(table=table, position=position, entries=entries, seen=missing)
+                seq = self._storage.next_read(grant)
+                entries = self._refreshes(table, missing, seq)
+                page = PageCommit(table=table, position=position, entries=entries, seen=missing, seq=seq)
                 self._storage.commit_page(grant, page)
             else:
                 behind = evolve(position, stage=ReadStage.DELTA, resync=False, compares=False)

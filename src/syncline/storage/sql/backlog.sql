@@ -1,12 +1,5 @@
 -- The queue. A worker's writes name the epoch of its grant, and the caller checks how many rows changed.
 
--- name: hold
--- The workflow this grant holds, if it still does: nobody followed, and no later start raised the generation.
-SELECT w.id
-FROM workflows w
-JOIN grants g ON g.workflow_id = w.id
-WHERE w.name = ? AND w.generation = ? AND g.epoch = ? AND g.owner = ?;
-
 -- name: workflow_id
 SELECT id FROM workflows WHERE name = ?;
 
@@ -49,7 +42,7 @@ INSERT INTO records (id, table_id, key, item_id) VALUES (?, ?, ?, ?) ON CONFLICT
 SELECT id FROM records WHERE id BETWEEN ? AND ?;
 
 -- name: records_among
-SELECT key, id, item_id, fingerprint IS NOT NULL FROM records WHERE table_id = ? AND key IN (?*);
+SELECT key, id, item_id, fingerprint FROM records WHERE table_id = ? AND key IN (?*);
 
 -- name: queue_record
 -- A known record gets a place in the queue, if it has none.
@@ -140,8 +133,11 @@ WHERE q.table_id = ? AND q.lane = ? AND q.suspect = ? AND q.id > ?
 ORDER BY q.id LIMIT ?;
 
 -- name: held_suspect
--- Whether the grant holds rows: none, or whether the first of them is a suspect; suspects are leased alone.
-SELECT suspect FROM leases WHERE epoch = ? LIMIT 1;
+-- Whether anybody has leased rows: none, or whether the first of them is a suspect; suspects are leased alone.
+SELECT l.suspect
+FROM grants g
+JOIN leases l ON l.epoch = g.epoch
+WHERE g.workflow_id = ? LIMIT 1;
 
 -- name: lease_ready
 INSERT INTO leases (epoch, id, record_id, table_id, op, lane, suspect)
@@ -246,7 +242,7 @@ SELECT i.queued_at FROM items i WHERE i.id = (SELECT MIN(id) FROM delayed WHERE 
 
 -- name: oldest_leased
 SELECT i.queued_at FROM items i
-WHERE i.id = (SELECT MIN(l.id) FROM leases l WHERE l.epoch = (SELECT epoch FROM grants WHERE workflow_id = ?));
+WHERE i.id = (SELECT MIN(l.id) FROM grants g JOIN leases l ON l.epoch = g.epoch WHERE g.workflow_id = ?);
 
 -- name: audit_ready
 SELECT i.table_id, i.op, i.lane, 0, COUNT(*)
@@ -265,12 +261,12 @@ WHERE t.workflow_id = ?
 GROUP BY i.table_id, i.op, i.lane;
 
 -- name: audit_leased
--- Only what the workflow's grant can still settle.
+-- Only what a grant of the workflow can still settle.
 SELECT i.table_id, i.op, i.lane, 2, COUNT(*)
 FROM grants g
 JOIN leases l ON l.epoch = g.epoch
 JOIN items i ON i.id = l.id AND i.table_id = l.table_id AND i.lane = l.lane AND i.op = l.op
-WHERE g.workflow_id = ? AND g.owner IS NOT NULL
+WHERE g.workflow_id = ?
 GROUP BY i.table_id, i.op, i.lane;
 
 -- name: audit_waiting

@@ -15,6 +15,9 @@ DELETE FROM seen WHERE table_id = ? AND record_id = ?;
 -- name: lease_of
 SELECT l.epoch, l.sending FROM leases l JOIN grants g ON g.epoch = l.epoch WHERE g.workflow_id = ? AND l.id = ?;
 
+-- name: remove_read_by_key
+DELETE FROM read_by_key WHERE table_id = ? AND key = ?;
+
 -- name: letters_of
 SELECT id, status FROM dead_letters WHERE table_id = ? AND key = ?;
 

@@ -38,3 +38,28 @@ ORDER BY r.id LIMIT ?;
 
 -- name: ledger_among
 SELECT key, fingerprint FROM records WHERE fingerprint IS NOT NULL AND table_id = ? AND key IN (?*);
+
+-- name: note_read_by_key
+-- The first parameter is the read sequence.
+INSERT INTO read_by_key (table_id, key, seq)
+SELECT l.table_id, r.key, ?
+FROM leases l
+JOIN records r ON r.id = l.record_id
+WHERE l.epoch = ? AND l.id IN (?*)
+ON CONFLICT (table_id, key) DO UPDATE SET seq = excluded.seq;
+
+-- name: waiting_among
+-- Of these leased rows those with a newer change behind them, and where they stand.
+SELECT w.item_id, l.table_id, w.op, w.lane, w.refresh
+FROM leases l
+JOIN waiting w ON w.item_id = l.id
+WHERE l.epoch = ? AND l.id IN (?*);
+
+-- name: read_waiting_anew
+UPDATE waiting SET op = 0, refresh = 1, payload = NULL, checksum = NULL WHERE item_id = ?;
+
+-- name: read_by_key_since
+SELECT key FROM read_by_key WHERE table_id = ? AND seq > ?;
+
+-- name: forget_read_by_key
+DELETE FROM read_by_key WHERE table_id = ? AND seq < ?;

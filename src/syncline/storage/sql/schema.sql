@@ -44,17 +44,25 @@ CREATE TABLE workflows (
 );
 
 -- name: create_grants
--- One row per workflow. `owner` is NULL when the grant was given back; the epoch stays, so that it is never reused.
+-- One row per worker that has not given its grant back, nor had it taken.
 CREATE TABLE grants (
-    workflow_id INTEGER PRIMARY KEY REFERENCES workflows (id),
-    epoch INTEGER NOT NULL DEFAULT 0,
-    owner TEXT,
-    host TEXT NOT NULL DEFAULT '',
-    boot_id TEXT NOT NULL DEFAULT '',
-    pid INTEGER NOT NULL DEFAULT 0,
-    started TEXT NOT NULL DEFAULT '',
-    expires_at INTEGER NOT NULL DEFAULT 0
-);
+    workflow_id INTEGER NOT NULL REFERENCES workflows (id),
+    epoch INTEGER NOT NULL,
+    -- 1 for the reader, 0 for a writer.
+    reader INTEGER NOT NULL,
+    generation INTEGER NOT NULL,
+    owner TEXT NOT NULL,
+    host TEXT NOT NULL,
+    boot_id TEXT NOT NULL,
+    pid INTEGER NOT NULL,
+    started TEXT NOT NULL,
+    expires_at INTEGER NOT NULL,
+    PRIMARY KEY (workflow_id, epoch)
+) WITHOUT ROWID;
+
+-- name: create_grants_reader
+-- One reads at a time.
+CREATE UNIQUE INDEX grants_reader ON grants (workflow_id) WHERE reader = 1;
 
 -- name: create_tables
 -- A source table of one workflow. Everything below that belongs to a table names this id.
@@ -195,6 +203,16 @@ CREATE TABLE seen (
     table_id INTEGER NOT NULL,
     record_id INTEGER NOT NULL,
     PRIMARY KEY (table_id, record_id)
+) WITHOUT ROWID;
+
+-- name: create_read_by_key
+-- Records that a worker read by key while another one may have been reading a page, and the read sequence when that ended.
+-- What a page says that was asked for before is not trusted; a page that was asked for later removes the row.
+CREATE TABLE read_by_key (
+    table_id INTEGER NOT NULL,
+    key BLOB NOT NULL,
+    seq INTEGER NOT NULL,
+    PRIMARY KEY (table_id, key)
 ) WITHOUT ROWID;
 
 -- name: create_sweeps

@@ -1,16 +1,14 @@
--- What is wished and what is, who works on it, what happened; gates and samples.
+-- What is wished and what is, what happened; gates and samples.
 
 -- name: add_workflow
 INSERT INTO workflows (name, state, definition) VALUES (?, ?, ?) ON CONFLICT (name) DO NOTHING;
 
--- name: add_grant
-INSERT INTO grants (workflow_id) VALUES (?);
-
 -- name: workflow
+-- Once for each grant, and once without any.
 SELECT w.name, w.wanted, w.state, w.generation, w.definition, w.snapshot, w.running_hash, w.error, w.crashes,
-    g.owner, g.host, g.boot_id, g.pid, g.started, g.expires_at
+    g.epoch, g.reader, g.generation, g.expires_at, g.owner, g.host, g.boot_id, g.pid, g.started
 FROM workflows w
-JOIN grants g ON g.workflow_id = w.id
+LEFT JOIN grants g ON g.workflow_id = w.id
 WHERE w.name = ?;
 
 -- name: change_state
@@ -30,33 +28,11 @@ UPDATE workflows SET definition = ? WHERE id = ?;
 -- name: want_stop
 UPDATE workflows SET wanted = 0 WHERE id = ?;
 
--- name: forget_crashes
-UPDATE workflows SET crashes = 0 WHERE id = ? AND crashes <> 0;
-
--- name: add_crash
-UPDATE workflows SET crashes = crashes + 1 WHERE id = ?;
-
 -- name: add_history
 INSERT INTO history (workflow_id, at, action, actor, detail) VALUES (?, ?, ?, ?, ?);
 
 -- name: history
 SELECT at, action, actor, detail FROM history WHERE workflow_id = ? ORDER BY id DESC LIMIT ?;
-
--- name: grant
-SELECT w.id, w.generation, g.epoch, g.owner, g.host, g.boot_id, g.pid, g.started, g.expires_at
-FROM workflows w
-JOIN grants g ON g.workflow_id = w.id
-WHERE w.name = ?;
-
--- name: give_grant
-UPDATE grants SET epoch = ?, owner = ?, host = ?, boot_id = ?, pid = ?, started = ?, expires_at = ?
-WHERE workflow_id = ? AND epoch = ?;
-
--- name: extend_grant
-UPDATE grants SET expires_at = ? WHERE workflow_id = ? AND epoch = ? AND owner = ?;
-
--- name: end_grant
-UPDATE grants SET owner = NULL WHERE workflow_id = ? AND epoch = ? AND owner = ?;
 
 -- name: gate
 SELECT closed_until FROM gates WHERE principal = ?;

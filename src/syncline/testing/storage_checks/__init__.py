@@ -31,6 +31,7 @@ from syncline.testing.storage_checks import (
     set_aside,
     settling,
     upkeep,
+    workers,
     workflows,
 )
 from syncline.testing.storage_checks.subject import Subject
@@ -45,6 +46,7 @@ STORAGE_CHECKS: Final[tuple[Check, ...]] = tuple(
     for room in (
         workflows,
         grants,
+        workers,
         putting,
         leasing,
         settling,

@@ -94,6 +94,13 @@ class Subject:
         assert grant is not None
         return grant
 
+    def worker(self, workflow: str = WORKFLOW, *, workers: int = 3) -> Grant:
+        """A grant beside others, for a new owner: the reader's if there is none, else a writer's."""
+        self.storage.register(workflow, "{}")
+        grant = self.storage.acquire(workflow, owner(), _TTL, workers=workers)
+        assert grant is not None
+        return grant
+
     def restart(self, workflow: str = WORKFLOW) -> None:
         """Somebody starts the workflow anew: its generation grows."""
         row = self.storage.workflow(workflow)
