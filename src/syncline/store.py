@@ -90,8 +90,9 @@ class WorkflowRow:
     owner: str | None
     #: How often in a row a worker vanished without progress.
     crashes: int
-    #: Grants that are live, the reader's included.
+    #: Grants that are live, the reader's included; and those that were not given back and are not live any more.
     workers: int = 0
+    vanished: int = 0
 
     @property
     def stopping(self) -> bool:
@@ -117,7 +118,7 @@ class StateChange:
     running_hash: str | None = None
     #: Only if nobody holds a live grant, but for `grant`.
     require_unowned: bool = False
-    #: Only if this grant still holds. A `snapshot` is for the reader's to change.
+    #: Only if this grant still holds.
     grant: Grant | None = None
     #: Set to 0 when progress was made; None leaves it.
     crashes: int | None = None

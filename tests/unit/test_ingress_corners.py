@@ -430,12 +430,12 @@ def test_a_loop_outlives_a_database_that_is_busy_now_and_then() -> None:
     put(history, 1, "A")
     acquire, trouble = history.storage.acquire, [StorageBusyError("locked"), StorageFullError("the disk is full")]
 
-    def sometimes(*arguments: Any) -> Any:
+    def sometimes(*arguments: Any, **options: Any) -> Any:
         if trouble:
             raise trouble.pop()
-        return acquire(*arguments)
+        return acquire(*arguments, **options)
 
-    history.storage.acquire = sometimes  # type: ignore[method-assign, assignment]
+    history.storage.acquire = sometimes  # type: ignore[method-assign]
     report = history.workflow.run(until=lambda: at_target(history, 1) == "A")
 
     assert report.written == 1
@@ -445,10 +445,10 @@ def test_a_loop_that_is_to_end_tells_its_trouble() -> None:
     """Nobody knows the status while the storage does not answer, so there is no report to return."""
     history = History(rules=ONE_TABLE)
 
-    def busy(*_: Any) -> Any:
+    def busy(*_: Any, **__: Any) -> Any:
         raise StorageBusyError("locked")
 
-    history.storage.acquire = busy  # type: ignore[method-assign, assignment]
+    history.storage.acquire = busy  # type: ignore[method-assign]
     with pytest.raises(StorageBusyError):
         history.workflow.run(until=lambda: True)
 

@@ -47,6 +47,7 @@ def workflow_row(tx: Transaction, workflow: str) -> WorkflowRow:
         owner=next((grant.owner.id for grant in live if grant.role is Role.READER), None),
         crashes=crashes,
         workers=len(live),
+        vanished=len(grants) - len(live),
     )
 
 
@@ -55,10 +56,8 @@ def change_state(tx: Transaction, workflow: str, change: StateChange, action: Ac
     workflow_id = tx.workflow_id(workflow)
     if change.generation < change.expected_generation:
         raise ValueError("a generation never goes back")
-    if change.grant is not None:
-        held = tx.held(change.grant) if change.grant.workflow == workflow else None
-        if held is None or (change.snapshot is not None and not held.reads):
-            return False
+    if change.grant is not None and (change.grant.workflow != workflow or tx.held(change.grant) is None):
+        return False
     if change.require_unowned and sql_grants.others(tx, workflow_id, change.grant):
         return False
     changed = tx.session.run(

@@ -75,6 +75,10 @@ class BacklogView(Shown):
     set_aside: int = field(default=0, validator=_not_negative)
     #: Dead letters that are still open. They are not part of `size`.
     dead: int = field(default=0, validator=_not_negative)
+    #: Processes that work on it right now.
+    workers: int = field(default=0, validator=_not_negative)
+    #: Writes so far that were made and not counted because their worker had lost its lease: others look at them again.
+    refused: int = field(default=0, validator=_not_negative)
 
     @property
     def oldest_age(self) -> timedelta | None:
@@ -109,6 +113,8 @@ class BacklogView(Shown):
             "consent": self.consent,
             "dead": self.dead,
             "set_aside": self.set_aside,
+            "workers": self.workers,
+            "refused": self.refused,
         }
 
     def __int__(self) -> int:
@@ -136,6 +142,8 @@ class BacklogView(Shown):
             **({"Consent changes": count(self.consent)} if self.consent else {}),
             "Set aside": count(self.set_aside),
             "Dead letters": count(self.dead),
+            **({"Workers": count(self.workers)} if self.workers else {}),
+            **({"Late writes refused": count(self.refused)} if self.refused else {}),
         }
         return Table(
             caption="Backlog",

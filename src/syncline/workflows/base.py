@@ -11,9 +11,9 @@ from collections.abc import Callable, Collection, Sequence
 from datetime import datetime
 from typing import ClassVar, Generic, TypeVar, cast
 
-from attrs import evolve, frozen
+from attrs import evolve
 
-from syncline.backlog import Grant
+from syncline.backlog import Grant, Role
 from syncline.clock import Clock, SystemClock
 from syncline.connectors.base import Gate
 from syncline.definition_changes import DefinitionChanges, difference, validate_edit
@@ -38,7 +38,6 @@ from syncline.instrumentation import (
     Instrumentation,
     LeaseLost,
     StateChanged,
-    TakenOver,
 )
 from syncline.state_machine import Action, WorkflowEvent, WorkflowState, available_actions, next_state, require_action
 from syncline.store import ActionEntry, StateChange, Storage, WorkflowError, WorkflowRow
@@ -51,12 +50,13 @@ from syncline.workflows import forgetting
 from syncline.workflows.budget import Budget, never, rest
 from syncline.workflows.checks import CheckReport
 from syncline.workflows.concurrency import ConcurrencyLimit
-from syncline.workflows.cycle import Cycle, CycleEnd
+from syncline.workflows.cycle import Cycle
+from syncline.workflows.cycle_report import CycleEnd, CycleReport
 from syncline.workflows.dead_letters import DeadLetters
 from syncline.workflows.depth import SAMPLES_SINCE, view_of
 from syncline.workflows.holding import warnings_of
 from syncline.workflows.housekeeping import Housekeeping
-from syncline.workflows.owner import this_owner
+from syncline.workflows.owner import note_takeover, this_owner
 from syncline.workflows.settings import EngineSettings
 from syncline.workflows.snapshot import Snapshot
 from syncline.workflows.work import Work
@@ -65,40 +65,15 @@ __all__ = ["CycleReport", "Workflow"]
 
 D = TypeVar("D", bound=Definition)
 
-
-@frozen(kw_only=True)
-class CycleReport:
-    """What one call of `run_cycle` did, and when it is worth calling again."""
-
-    end: CycleEnd
-    #: The status afterwards.
-    status: WorkflowState
-    read: int = 0
-    written: int = 0
-    skipped: int = 0
-    dead: int = 0
-    delayed: int = 0
-    #: Deletions that wait until they are let go or confirmed.
-    held: int = 0
-    #: Requests that count as engine calls at the target.
-    calls: int = 0
-    seconds: float = 0.0
-    #: When waiting ends, where that is known.
-    resume_at: datetime | None = None
-    #: What a person should know, such as why nothing was done.
-    message: str = ""
-
-    @property
-    def worked(self) -> bool:
-        """Whether this call did the work; False when another process had it, or nothing was started."""
-        return self.end not in (CycleEnd.BUSY, CycleEnd.NOT_STARTED, CycleEnd.LEASE_LOST)
+_BUSY = "As many processes as may are working on this workflow."
 
 
 class Workflow(ABC, Generic[D]):
     """One of the workflows of an integration: a definition, a durable backlog and a status.
 
     Everything it knows is in the storage: any number of `Workflow` objects in any number of processes may stand for
-    the same workflow, and one of them works at a time. Methods may be called from any thread.
+    the same workflow. As many of them work at a time as `EngineSettings.workers` says: one reads, all write. Methods
+    may be called from any thread.
     """
 
     #: What people call it.
@@ -143,6 +118,11 @@ class Workflow(ABC, Generic[D]):
     @abstractmethod
     def _gates(self) -> Sequence[Gate]:
         """The gates of every service this workflow talks to."""
+
+    @property
+    def _most_workers(self) -> int:
+        """How many processes may work on it at a time."""
+        return self._settings.workers
 
     # -- looking -------------------------------------------------------------------------------------------------------
 
@@ -202,10 +182,9 @@ class Workflow(ABC, Generic[D]):
     @property
     def backlog(self) -> BacklogView:
         """How many records wait to be written, and how that is going."""
-        self._row()
-        now = self._storage.now()
+        workers, now = self._row().workers, self._storage.now()
         samples = self._storage.samples(self.id, now - SAMPLES_SINCE)
-        return view_of(self._storage.counts(self.id), samples, now, self.throttled_until)
+        return view_of(self._storage.counts(self.id), samples, now, self.throttled_until, workers)
 
     @property
     def dead_letters(self) -> DeadLetters:
@@ -302,7 +281,7 @@ class Workflow(ABC, Generic[D]):
         """
         require_action(Action.STOP, self._row().state)
         row = self._storage.want_stop(self.id, self._action("stop", by))
-        if row.stopping and row.owner is None:
+        if row.stopping and not row.workers:
             self._settle_stop()
 
     def forget(self, contact_id: str, *, opted_out: Collection[str] = (), by: str = "") -> Erased:
@@ -324,7 +303,9 @@ class Workflow(ABC, Generic[D]):
         - Ends when `seconds` are over or about `records` records were taken on, and in any case when caught up.
         - Ends early when `until` says True: nothing new begins, what is in flight is finished and kept, and the status
           stays what it is. It is asked several times a second in this thread: let it be quick.
-        - Safe from several processes at once: one works, the others return at once and say so.
+        - Safe from several processes at once: as many work as `EngineSettings.workers` says, the others return at once
+          and say so. The first one reads and writes, the next ones write what it queues; one of them goes on in its
+          place when it ends or vanishes.
         - Trouble that passes by itself never changes the status. Trouble that does not makes it FAILED.
 
         Raises StorageErrors, StorageBusyError and StorageFullError, since without a storage no status can be told.
@@ -332,12 +313,23 @@ class Workflow(ABC, Generic[D]):
         row = self._row()
         if not row.state.started:
             return self._report(CycleEnd.NOT_STARTED, message=f"The status is {row.state.value}: start it first.")
-        grant = self._storage.acquire(self.id, this_owner(), self._settings.lease)
+        budget = Budget(seconds=seconds, records=records, until=until)
+        report, claimed = self._work_once(budget)
+        while report.end is CycleEnd.NO_READER:
+            budget = budget.less(report.seconds, claimed)
+            later, claimed = self._work_once(budget)
+            report = report.followed_by(later)
+        return report
+
+    def _work_once(self, budget: Budget) -> tuple[CycleReport, int]:
+        """A cycle in one role, and how many rows it took on."""
+        grant = self._storage.acquire(self.id, this_owner(), self._settings.lease, workers=self._most_workers)
         if grant is None:
-            return self._report(CycleEnd.BUSY, message="Another process is working on this workflow.")
+            return self._report(CycleEnd.BUSY, message=_BUSY), 0
+        claimed = 0
         try:
-            report = self._with_grant(grant, Budget(seconds=seconds, records=records, until=until))
-            if report.end is CycleEnd.IDLE:
+            report, claimed = self._with_grant(grant, budget)
+            if report.end is CycleEnd.IDLE and grant.role is Role.READER:
                 self._housekeeping.step()
         except LeaseLostError as error:
             self._tell(LeaseLost(workflow=self.id, generation=grant.generation, epoch=grant.epoch))
@@ -346,10 +338,11 @@ class Workflow(ABC, Generic[D]):
             report = self._report(CycleEnd.UNAVAILABLE, message=str(error))
         finally:
             self._storage.release(grant)
+        report = evolve(report, role=grant.role)
         if self._row().stopping:
             self._settle_stop()
-            return self._report(report.end, like=report)
-        return report
+            return self._report(report.end, like=report), claimed
+        return report, claimed
 
     def run(
         self,
@@ -377,25 +370,26 @@ class Workflow(ABC, Generic[D]):
             if report.end is not CycleEnd.BUDGET:
                 rest(self._clock, pause, until, look)
 
-    def _with_grant(self, grant: Grant, budget: Budget) -> CycleReport:
+    def _with_grant(self, grant: Grant, budget: Budget) -> tuple[CycleReport, int]:
         row = self._storage.workflow(self.id)
         if row.stopping:
-            return self._report(CycleEnd.STOP)
+            return self._report(CycleEnd.STOP), 0
         if not row.state.started or row.generation != grant.generation:
-            return self._report(CycleEnd.NOT_STARTED, message="It was stopped or started anew meanwhile.")
+            return self._report(CycleEnd.NOT_STARTED, message="It was stopped or started anew meanwhile."), 0
         if grant.taken_over:
-            self._storage.record(self.id, self._action("taken over", "", f"epoch {grant.epoch}"))
-            self._tell(TakenOver(workflow=self.id, generation=grant.generation, epoch=grant.epoch, crashes=row.crashes))
+            note_takeover(self._storage, self._tell, grant, row.crashes)
         if row.crashes >= self._settings.crash_loop_limit:
-            return self._fail_of_crashes(row, grant)
+            return self._fail_of_crashes(row, grant), 0
+        if grant.role is Role.WRITER and (row.state is WorkflowState.STARTING or self._most_workers == 1):
+            return self._report(CycleEnd.BUSY, message=_BUSY), 0
         self._heed_gates()
         if row.state is WorkflowState.STARTING and not budget.until():
             waiting = self._begin(row, grant)
             if waiting is not None:
-                return waiting
+                return waiting, 0
             row = self._storage.workflow(self.id)
         if row.state is WorkflowState.STARTING or budget.until():
-            return self._report(CycleEnd.ASKED)
+            return self._report(CycleEnd.ASKED), 0
         return self._cycle(row, grant, budget)
 
     def _begin(self, row: WorkflowRow, grant: Grant) -> CycleReport | None:
@@ -437,7 +431,7 @@ class Workflow(ABC, Generic[D]):
             return self._report(CycleEnd.THROTTLED, message=str(error))
         return self._report(CycleEnd.UNAVAILABLE, message=str(error))
 
-    def _cycle(self, row: WorkflowRow, grant: Grant, budget: Budget) -> CycleReport:
+    def _cycle(self, row: WorkflowRow, grant: Grant, budget: Budget) -> tuple[CycleReport, int]:
         if row.snapshot is None:
             raise LeaseLostError("The workflow has no snapshot to run: it was changed by another process.")
         began = self._clock.monotonic()
@@ -445,7 +439,7 @@ class Workflow(ABC, Generic[D]):
         try:
             work = self._work(Snapshot.from_json(row.snapshot))
         except SynclineError as error:
-            return self._fail(row, grant, error, WorkflowEvent.UNRECOVERABLE, about="")
+            return self._fail(row, grant, error, WorkflowEvent.UNRECOVERABLE, about=""), 0
         cycle = Cycle(
             storage=self._storage,
             grant=grant,
@@ -474,20 +468,24 @@ class Workflow(ABC, Generic[D]):
                 backlog=size,
             )
         )
-        return CycleReport(
+        row = self._row()
+        failed = row.error.message if end is CycleEnd.FAILED and row.error is not None else ""
+        report = CycleReport(
             end=end,
-            status=self._row().state,
+            status=row.state,
             read=tally.read,
             written=tally.written,
             skipped=tally.skipped,
             dead=tally.dead,
             delayed=tally.delayed,
             held=tally.held,
+            refused=tally.refused,
             calls=tally.calls,
             seconds=seconds,
             resume_at=cycle.resume_at,
-            message=str(cycle.error) if cycle.error is not None else "",
+            message=failed if cycle.error is None else str(cycle.error),
         )
+        return report, cycle.claimed
 
     # -- state steps ---------------------------------------------------------------------------------------------------
 
@@ -514,6 +512,7 @@ class Workflow(ABC, Generic[D]):
             wanted=False,
             error=error,
             snapshot=row.snapshot,
+            require_unowned=error is None,
             grant=grant,
         )
         detail = "" if error is None else f"{error.kind}: {error.message}"

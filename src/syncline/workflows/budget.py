@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from syncline.clock import Clock
 
@@ -27,6 +27,14 @@ class Budget:
     records: int | None = None
     #: Whether the host wants its thread back. Asked all the time; nothing new begins once it says True.
     until: Callable[[], bool] = never
+
+    def less(self, seconds: float, records: int) -> Budget:
+        """What is left of it."""
+        return evolve(
+            self,
+            seconds=None if self.seconds is None else max(0.0, self.seconds - seconds),
+            records=None if self.records is None else max(0, self.records - records),
+        )
 
 
 def rest(clock: Clock, seconds: float, until: Callable[[], bool], look: float) -> None:

@@ -12,12 +12,9 @@ from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import datetime, timedelta
-from enum import StrEnum
 from queue import Empty, SimpleQueue
 
-from attrs import define, field
-
-from syncline.backlog import Grant, Item, Settlement, Settling
+from syncline.backlog import Grant, Item, Role, Settlement, Settling
 from syncline.clock import Clock
 from syncline.connectors.base import Gate
 from syncline.errors import (
@@ -35,10 +32,12 @@ from syncline.errors import (
     UnavailableError,
 )
 from syncline.instrumentation import DeadLettered, Instrumentation, Throttled, WritesSettled
-from syncline.records import Outcome, OutcomeKind
+from syncline.records import Outcome
 from syncline.store import Sample, Storage
 from syncline.workflows.budget import Budget
 from syncline.workflows.concurrency import ConcurrencyLimit
+from syncline.workflows.cycle_report import CycleEnd, Tally
+from syncline.workflows.owner import note_takeover
 from syncline.workflows.settings import EngineSettings
 from syncline.workflows.verdicts import judge, postponed, released
 from syncline.workflows.work import Plan, Reading, Work
@@ -58,50 +57,14 @@ _FEWEST_MARKED = 48
 _JOBS_CLAIMED = 4
 #: A retry that is due this soon is waited for instead of ending the cycle.
 _WORTH_WAITING = 5.0
+#: A writer that finds nothing goes on looking for so many seconds: the reader may be about to queue more.
+_PATIENCE = 2.0
+#: Looks in a row at which nobody read: between two of its cycles a reader is gone for a moment.
+_LOOKS_WITHOUT_READER = 2
 #: Nothing more is to be done for a record now.
 _DONE_WITH = (Settling.WRITTEN, Settling.SKIPPED, Settling.DEAD, Settling.HELD, Settling.WAITING)
 #: Whatever these come from, it was not a service.
 _STORAGE_TROUBLE = (LeaseLostError, StorageError, StorageBusyError, StorageFullError)
-
-
-class CycleEnd(StrEnum):
-    """Why a cycle ended."""
-
-    #: Nothing was started.
-    NOT_STARTED = "not started"
-    #: Another process is at work.
-    BUSY = "another process works"
-    #: The budget of time or records is used up.
-    BUDGET = "budget used up"
-    #: Everything there was to read is read, and everything that can be written now is written.
-    IDLE = "caught up"
-    #: A stop was asked for.
-    STOP = "stop requested"
-    #: The host wants its thread back; the workflow goes on in the next cycle.
-    ASKED = "asked to end"
-    #: A service asked for silence for longer than this cycle lasts.
-    THROTTLED = "throttled"
-    #: A service cannot be reached.
-    UNAVAILABLE = "service unavailable"
-    #: Something that must not be ignored; the workflow becomes FAILED.
-    FAILED = "failed"
-    #: Another process took the workflow over.
-    LEASE_LOST = "lease lost"
-
-
-@define(kw_only=True)
-class Tally:
-    """What a cycle did."""
-
-    read: int = 0
-    written: int = 0
-    skipped: int = 0
-    dead: int = 0
-    delayed: int = 0
-    held: int = 0
-    refused: int = 0
-    calls: int = 0
-    outcomes: Counter[OutcomeKind] = field(factory=Counter)
 
 
 class Cycle:
@@ -153,6 +116,11 @@ class Cycle:
         self._batch_from: float | None = None
         self._calls_told = 0
         self._started = self._settled_at = self._beat_at = self._looked_at = self._sampled_at = clock.monotonic()
+        self._reads = grant.role is Role.READER
+        self._shared = settings.workers > 1
+        #: Looks in a row at which nobody read, and when there was something to lease last.
+        self._unread = 0
+        self._found_at = self._started
         # What lies between two cycles measures nothing.
         limit.completed(0, self._started, saturated=False)
         self._leasing_from = self._started
@@ -170,6 +138,11 @@ class Cycle:
         self._asked = self._kept = False
         #: Whether no record was done with, since the cycle or a reading by key began.
         self._fruitless = True
+
+    @property
+    def claimed(self) -> int:
+        """Rows that were taken on."""
+        return self._claimed
 
     # -- the loop ---------------------------------------------------------------------------------------------------
 
@@ -248,12 +221,32 @@ class Cycle:
             self._beat_at = now
         if now - self._looked_at >= self._settings.attention.total_seconds():
             self._looked_at = now
-            if not self._storage.workflow(self.grant.workflow).wanted:
-                self._end = CycleEnd.STOP
-            self._queued = self._storage.counts(self.grant.workflow).on_the_way
+            self._look_about()
         if now - self._sampled_at >= _SAMPLE_EVERY:
             self._sample()
             self._sampled_at = now
+
+    def _look_about(self) -> None:
+        """What people and other workers did meanwhile."""
+        row = self._storage.workflow(self.grant.workflow)
+        if row.generation != self.grant.generation:
+            raise LeaseLostError(f"{self.grant.workflow} was started anew meanwhile.")
+        if not row.wanted:
+            self._end = CycleEnd.STOP if row.state.started else CycleEnd.FAILED
+        self._queued = self._storage.counts(self.grant.workflow).on_the_way
+        if not self._shared:
+            return
+        if row.vanished and self._storage.reap(self.grant):
+            note_takeover(self._storage, self._tell, self.grant, row.crashes + row.vanished)
+        if row.crashes:
+            self._progressed = False  # whoever vanishes is in no loop while anything gets done
+        for gate in self._work.gates:
+            if (until := self._storage.gate(gate.principal)) is not None:
+                gate.close_until(until)
+        self._work.heed_others()
+        self._unread = 0 if self._reads or row.owner is not None else self._unread + 1
+        if self._unread >= _LOOKS_WITHOUT_READER and self._end is None:
+            self._end = CycleEnd.NO_READER
 
     def _owes(self) -> bool:
         """Whether what this cycle began must still come to something although its time is up.
@@ -266,6 +259,8 @@ class Cycle:
         return page or self._refreshing is not None or bool(self._fruitless and (self._refresh_next or sendable))
 
     def _sample(self) -> None:
+        if not self._reads:
+            return
         counts = self._storage.counts(self.grant.workflow)
         sample = Sample(at=self._storage.now(), size=counts.size, written=counts.totals.written)
         self._storage.add_sample(self.grant.workflow, sample)
@@ -285,7 +280,7 @@ class Cycle:
             self.resume_at = self._storage.next_due(self.grant.workflow)
             wait = None if self.resume_at is None else (self.resume_at - self._storage.now()).total_seconds()
             if wait is None or wait > min(_WORTH_WAITING, self._seconds_left()):
-                self._end = CycleEnd.IDLE
+                self._end = CycleEnd.IDLE if self._reads or now - self._found_at >= _PATIENCE else None
 
     def _records_used_up(self) -> bool:
         return self._budget.records is not None and self._claimed >= self._budget.records
@@ -310,7 +305,9 @@ class Cycle:
 
     def _start_reading(self) -> None:
         now = self._clock.monotonic()
-        if self._end is not None or self._reading is not None or now < self._reads_from or self._readers is None:
+        if not self._reads or self._end is not None or self._reading is not None or self._readers is None:
+            return
+        if now < self._reads_from:
             return
         if self._refresh_next is not None or self._refreshing is not None:
             return
@@ -410,6 +407,7 @@ class Cycle:
         self._nothing_to_lease = not items
         self._leased_at = self._clock.monotonic()
         if items:
+            self._found_at = self._leased_at
             self._follow(self._work.plan(items))
 
     def _time_to_look_again(self) -> bool:

@@ -23,9 +23,13 @@ _STEADY_SHARE, _STEADY_RECORDS = 0.05, 10
 
 
 def view_of(
-    counts: BacklogCounts, samples: Sequence[Sample], now: datetime, throttled_until: datetime | None
+    counts: BacklogCounts,
+    samples: Sequence[Sample],
+    now: datetime,
+    throttled_until: datetime | None,
+    workers: int = 0,
 ) -> BacklogView:
-    """The view as of `now`."""
+    """The view as of `now`, while so many processes work on it."""
     rate = _rate(samples, counts, now)
     by_table: Counter[str] = Counter()
     by_operation: Counter[str] = Counter()
@@ -52,6 +56,8 @@ def view_of(
         consent=consent,
         dead=counts.dead_letters,
         set_aside=counts.set_aside,
+        workers=workers,
+        refused=counts.totals.refused,
     )
 
 

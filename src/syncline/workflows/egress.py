@@ -18,7 +18,7 @@ from typing import ClassVar, cast
 
 from attrs import evolve, frozen
 
-from syncline.backlog import DeadReason, Entry, Grant, Item, Lane, Settlement, Settling
+from syncline.backlog import DeadReason, Entry, Grant, Item, Lane, Role, Settlement, Settling
 from syncline.clock import Clock
 from syncline.connectors.base import DynamicsConnector, Gate
 from syncline.connectors.file_source import FileSource
@@ -195,6 +195,7 @@ class _EgressWork(Work):
         self._files_due = self._people_due = clock.monotonic()
         #: People whom Dynamics did not know a moment ago: their events need not be sent to find that out again.
         self._strangers: set[str] = set()
+        self._doubt_at = clock.monotonic() + settings.poll_interval.total_seconds()
 
     @property
     def gates(self) -> Sequence[Gate]:
@@ -204,7 +205,16 @@ class _EgressWork(Work):
     def batch(self) -> int:
         return self._dynamics.most_new_rows
 
+    def heed_others(self) -> None:
+        """Whom another worker found in Dynamics meanwhile is no stranger here either."""
+        now = self._clock.monotonic()
+        if now >= self._doubt_at:
+            self._strangers.clear()
+            self._doubt_at = now + self._settings.poll_interval.total_seconds()
+
     def begin(self, grant: Grant) -> None:
+        if grant.role is Role.WRITER:
+            return
         for kind in EventKind:
             while self._forget(grant, kind.value) == _FORGOTTEN:
                 pass

@@ -76,6 +76,11 @@ class DeleteGuard:
         if held and self._storage.unhold(grant):
             self._open |= held
 
+    def look(self) -> None:
+        """Take up what other workers have held meanwhile."""
+        holds = self._storage.holds(self._workflow)
+        self._open |= {table for table, hold in holds.items() if hold.held and not hold.asked}
+
     def holds(self, item: Item, change: Change, *, read_by_key: bool) -> bool:
         """Whether this deletion has to wait; it is on its way into the hold then.
 

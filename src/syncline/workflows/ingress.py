@@ -13,7 +13,7 @@ from typing import ClassVar, cast
 
 from attrs import evolve
 
-from syncline.backlog import DeadReason, Entry, Grant, Item, Lane, Settlement
+from syncline.backlog import DeadReason, Entry, Grant, Item, Lane, Role, Settlement
 from syncline.clock import Clock
 from syncline.connectors.base import CampaignConnector, DynamicsConnector, Gate
 from syncline.definition_json import definition_from_json
@@ -68,6 +68,11 @@ class IngressWorkflow(IngressActions):
     title: ClassVar[str] = "Microsoft Dynamics 365 to Campaign"
     kind: ClassVar[str] = "ingress"
 
+    @property
+    def _most_workers(self) -> int:
+        """One where opt-outs travel along: what is decided about a person rests on what was just decided."""
+        return 1 if carries_opt_outs(self._storage, self.id) else super()._most_workers
+
     def _preflight(
         self, definition: IngressDefinition, previous: Snapshot | None
     ) -> tuple[CheckReport, Snapshot | None]:
@@ -116,6 +121,7 @@ class _IngressWork(Work):
         self._settings = settings
         self._tell = tell
         self._watch = SchemaWatch(snapshot, definition, dynamics, campaign, interval=settings.schema_interval)
+        self._reads = True
         self._positions = dict(storage.positions(workflow))
         #: The links that the read under way of each table has gone through in this cycle.
         self._ways: dict[str, set[str]] = {}
@@ -188,8 +194,11 @@ class _IngressWork(Work):
         return self._watch.plans
 
     def begin(self, grant: Grant) -> None:
-        self._guard.begin(grant)
         self._writing.begin(grant)
+        self._reads = grant.role is Role.READER
+        if not self._reads:
+            return
+        self._guard.begin(grant)
         if self._opt_outs is not None:
             self._opt_outs.begin(grant)
         for table in self._positions.keys() - self._plans.keys():
@@ -201,6 +210,14 @@ class _IngressWork(Work):
                 position = self._full_read(seq, first=True, resync=table in self._positions or self._has_traces(table))
                 self._positions[table] = position
                 self._storage.begin_replay(grant, table, position)
+
+    def heed_others(self) -> None:
+        """What this worker would know by itself if it were the only one: how far was read, and what is held."""
+        if self._reads:
+            self._guard.look()
+        else:
+            self._positions.clear()
+            self._positions.update(self._storage.positions(self._workflow))
 
     # -- reading -------------------------------------------------------------------------------------------------------
 
@@ -436,6 +453,7 @@ class _IngressWork(Work):
         return super().midway(met) if self._opt_outs is None else self._opt_outs.midway(met)
 
     def settled(self, item: Item, answer: Answer, usual: Settlement) -> Settlement:
+        usual = self._writing.settled(item, usual)
         return usual if self._opt_outs is None else self._opt_outs.settled(item, answer, usual)
 
     def refreshed(self, items: Sequence[Item], answer: object) -> Plan:

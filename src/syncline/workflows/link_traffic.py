@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TypeAlias
 
@@ -50,6 +50,11 @@ class LinkTraffic:
         with self._lock:
             self._gone.discard(write.key)
         return outcome
+
+    def are_back(self, keys: Collection[RecordKey]) -> None:
+        """The ledger has these, and nothing of them is queued: whoever deleted one of them, it was made again since."""
+        with self._lock:
+            self._gone.difference_update(keys)
 
     @contextmanager
     def _pointing(self, keys: set[RecordKey]) -> Iterator[None]:

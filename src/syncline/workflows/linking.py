@@ -66,8 +66,9 @@ class Judgement:
     verdicts: Sequence[Verdict]
     #: Parents to queue before anything of it is settled; their `seq` is for the caller to give.
     wanted: Sequence[Entry]
-    #: Parents that the ledger knows.
+    #: Parents that the ledger knows, and those of them of which nothing is queued.
     known: frozenset[RecordKey]
+    settled: frozenset[RecordKey]
 
 
 _GO: Final = Verdict()
@@ -107,7 +108,8 @@ class Linking:
         self._waiting.clear()
         verdicts = [self._verdict(item, decision, standing, inquiry, missing) for item, decision in writes]
         known = frozenset(key for key, parent in standing.items() if parent.known)
-        return Judgement(verdicts=verdicts, wanted=[_wanted(key) for key in missing], known=known)
+        settled = frozenset(key for key in known if standing[key].state is None)
+        return Judgement(verdicts=verdicts, wanted=[_wanted(key) for key in missing], known=known, settled=settled)
 
     def _verdict(
         self,

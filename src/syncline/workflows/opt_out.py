@@ -130,6 +130,11 @@ class OptOutWorkflow(Workflow[OptOutDefinition]):
 
     # -- what a concrete workflow says ---------------------------------------------------------------------------------
 
+    @property
+    def _most_workers(self) -> int:
+        """One: what is decided about a person rests on what was just decided."""
+        return 1
+
     def _preflight(
         self, definition: OptOutDefinition, previous: Snapshot | None
     ) -> tuple[CheckReport, Snapshot | None]:

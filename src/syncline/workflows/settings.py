@@ -30,7 +30,10 @@ def _not_negative(_: object, attribute: Attribute[Any], value: timedelta) -> Non
 class EngineSettings:
     """How a workflow's cycles work. All of them have a reason to be what they are; change them with one too."""
 
-    #: Most writes at once. How many there really are follows from what the target bears.
+    #: Processes that may work on a workflow at a time, in any number of hosts: one reads, all write. The same number
+    #: everywhere. What carries opt-outs has one, whatever this says.
+    workers: int = field(default=1, validator=_positive)
+    #: Most writes at once, of each worker. How many there really are follows from what the target bears.
     writers: int = field(default=64, validator=_positive)
     #: Rows claimed at a time.
     lease_batch: int = field(default=250, validator=_positive)

@@ -69,7 +69,13 @@ class Work(ABC):
 
     @abstractmethod
     def begin(self, grant: Grant) -> None:
-        """Take up what was noted for the next start: called once at the beginning of every cycle, harmless if done."""
+        """Take up what was noted for the next start: called once at the beginning of every cycle, harmless if done.
+
+        Under a writer's grant nothing is to be read, and what only the reader may do is left to it.
+        """
+
+    def heed_others(self) -> None:
+        """Take up what other workers of the workflow may have changed; called now and then while there may be some."""
 
     @abstractmethod
     def next_reading(self, grant: Grant, queued: int) -> Reading | None:

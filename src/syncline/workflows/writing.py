@@ -11,7 +11,7 @@ from typing import cast
 
 from attrs import define, evolve, field
 
-from syncline.backlog import DeadReason, Grant, Item, Settlement
+from syncline.backlog import DeadReason, Grant, Item, Settlement, Settling
 from syncline.connectors.base import CampaignConnector, DynamicsConnector
 from syncline.errors import ConflictError, RecordRefusedError, SchemaChangedError
 from syncline.mapping import RefuseDecision, TablePlan, WriteDecision, decide
@@ -20,7 +20,7 @@ from syncline.store import Storage
 from syncline.workflows.holding import DeleteGuard
 from syncline.workflows.link_traffic import LinkTraffic
 from syncline.workflows.linking import Inquiry, Linking
-from syncline.workflows.schema_watch import SchemaWatch
+from syncline.workflows.schema_watch import SchemaWatch, unknown_values
 from syncline.workflows.settings import EngineSettings
 from syncline.workflows.verdicts import dead, held, skipped
 from syncline.workflows.work import Plan
@@ -67,6 +67,8 @@ class Writing:
         self._campaign = campaign
         self._settings = settings
         self._traffic = LinkTraffic(campaign)
+        #: Of the rows that are being written: what they point to.
+        self._parents: dict[int, tuple[RecordKey, ...]] = {}
         self._grant: Grant | None = None
 
     def begin(self, grant: Grant) -> None:
@@ -76,7 +78,7 @@ class Writing:
     def plan(self, items: Sequence[Item]) -> Plan:
         """See `Work.plan`."""
         settlements: list[Settlement] = []
-        known: list[tuple[Item, Change]] = []
+        queued: list[tuple[Item, Change]] = []
         stale: list[Item] = []
         for item in items:
             plan = self._watch.plans.get(item.key.table)
@@ -89,9 +91,36 @@ class Writing:
             else:
                 values = None if item.payload is None else decode_values(item.payload)
                 change = Change(key=item.key, values=values)
-                (stale.append(item) if lacks(plan, change) else known.append((item, change)))
+                (stale.append(item) if lacks(plan, change) else queued.append((item, change)))
+        known = []
+        unlabelled = self._unlabelled(queued)
+        for item, change in queued:
+            (stale.append(item) if item.key in unlabelled else known.append((item, change)))
         decided = self._decide(known, None)
         return self._planned([*settlements, *decided.settlements], decided, stale)
+
+    def _unlabelled(self, queued: Sequence[tuple[Item, Change]]) -> set[RecordKey]:
+        """Records with an option whose label only the worker that read them has learnt."""
+        changes: dict[str, list[Change]] = {}
+        for _, change in queued:
+            changes.setdefault(change.key.table, []).append(change)
+        found: set[RecordKey] = set()
+        for table, some in changes.items():
+            plan = self._watch.plans[table]
+            if plan.mapping.labels and unknown_values(plan, some):
+                found.update(change.key for change in some if unknown_values(plan, (change,)))
+        return found
+
+    def settled(self, item: Item, usual: Settlement) -> Settlement:
+        """What Campaign refused because another worker deleted a record it points to meanwhile is decided anew."""
+        parents = self._parents.pop(item.id, ())
+        if usual.reason is not DeadReason.REFUSED or not parents or item.attempts >= self._settings.max_attempts:
+            return usual
+        standing = self._storage.parents(self._workflow, parents)
+        if all(parent.known and parent.state is None for parent in standing.values()):
+            return usual
+        retry_at = self._storage.now() + self._settings.retry_first
+        return Settlement(item=item, settling=Settling.RETRY, retry_at=retry_at, refresh=True)
 
     def refreshed(self, items: Sequence[Item], answer: object) -> Plan:
         """See `Work.refreshed`."""
@@ -167,6 +196,7 @@ class Writing:
         """Let those go whose parents are there."""
         judged = self._linking.judge(writes, inquiry)
         decided.known = judged.known
+        self._traffic.are_back(judged.settled)
         if judged.wanted and self._grant is not None:
             # A read sequence of its own, as for a retry: whatever is read from now on is newer.
             seq = self._storage.next_read(self._grant)
@@ -185,6 +215,8 @@ class Writing:
             plan.target,
             tuple((one, self._watch.plans[one.key.table].target) for one in decision.parents),
         )
+        if parents:
+            self._parents[item.id] = tuple(one.key for one in decision.parents)
 
         def send(still_ours: Callable[[], None]) -> Outcome:
             looks = self._watch.looks

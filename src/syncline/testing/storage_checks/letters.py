@@ -124,7 +124,8 @@ def check_an_unchanged_record_resolves_letters(subject: Subject) -> None:
     grant, storage = subject.grant(), subject.storage
     _bury(subject, grant, "a", "b", "c")
     _bury(subject, grant, "a", table="account")
-    entries = [entry("a", 2, only_if_queued=True), entry("b", 0, only_if_queued=True), entry("c", 2)]
+    same = [entry(one, seq, only_if_queued=True, decided_on=b"") for one, seq in (("a", 2), ("b", 0))]
+    entries = [*same, entry("c", 2)]
     storage.commit_page(grant, PageCommit(table="contact", position=position(), entries=entries))
     left = [(letter.key.table, letter.key.id) for letter in storage.dead_letters(WORKFLOW)]
     assert left == [("contact", "b"), ("contact", "c"), ("account", "a")]

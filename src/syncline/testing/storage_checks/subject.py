@@ -45,6 +45,7 @@ def entry(
     first: bool = False,
     refresh: bool = False,
     only_if_queued: bool = False,
+    decided_on: bytes | None = None,
 ) -> Entry:
     """A change to queue."""
     return Entry(
@@ -55,6 +56,7 @@ def entry(
         first=first,
         refresh=refresh,
         only_if_queued=only_if_queued,
+        decided_on=decided_on,
     )
 
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import timedelta
 
-from attrs import evolve
-
 from syncline.backlog import SUSPECT_AFTER, DeadReason, Entry, Grant, Item, ItemState, Role
 from syncline.errors import LeaseLostError
 from syncline.exported_files import FileMark
@@ -57,16 +55,9 @@ def check_the_reader_may_be_followed(subject: Subject) -> None:
 def check_a_writer_reads_nothing(subject: Subject) -> None:
     """What moves positions, judges, sweeps or forgets is refused under a writer's grant, and nothing changes."""
     storage = subject.storage
-    reader, writer = subject.worker(), subject.worker()
+    subject.worker()
+    writer = subject.worker()
     page = PageCommit(table="contact", position=position(), entries=[entry("b")])
-    step = StateChange(
-        expected_state=WorkflowState.STOPPED,
-        expected_generation=0,
-        state=WorkflowState.STOPPED,
-        generation=0,
-        snapshot="{}",
-        grant=writer,
-    )
     for act in (
         lambda: storage.commit_page(writer, page),
         lambda: storage.end_resync(writer, "contact", position()),
@@ -80,8 +71,6 @@ def check_a_writer_reads_nothing(subject: Subject) -> None:
         lambda: storage.commit_sweep(writer, "contact", Sweep(since=NOON, began_at=NOON), ["a"]),
     ):
         assert _loses(act)
-    assert not storage.change_state(WORKFLOW, step)
-    assert storage.change_state(WORKFLOW, evolve(step, grant=reader))
     assert storage.positions(WORKFLOW) == {}
     assert subject.size() == 0
     # What a writer needs for its own rows it may.
@@ -325,12 +314,12 @@ def check_a_decision_on_an_older_ledger_is_queued(subject: Subject) -> None:
     reader, writer = subject.worker(), subject.worker()
     storage.put(reader, [entry("a", 1)])
     item = subject.one(writer)
-    same = evolve(entry("a", 2, b"as before", only_if_queued=True), decided_on=None)
+    same = entry("a", 2, b"as before", only_if_queued=True, decided_on=None)
     storage.settle(writer, settlements([item], fingerprint=b"other"))
     assert storage.put(reader, [same]).queued == 1
     again = subject.one(reader)
     assert again.payload == b"as before"
     storage.settle(reader, settlements([again], fingerprint=b"before"))
-    unchanged = evolve(entry("a", 3, b"as before", only_if_queued=True), decided_on=b"before")
+    unchanged = entry("a", 3, b"as before", only_if_queued=True, decided_on=b"before")
     assert storage.put(reader, [unchanged]).skipped == 1
     subject.exact()
