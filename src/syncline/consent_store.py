@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from datetime import timedelta
 
 from syncline.backlog import Grant
-from syncline.consent import ConsentNote, ConsentTrouble, Decision, Standing
+from syncline.consent import ConsentNote, ConsentTrouble, Decision, RecordEntry, Seal, Standing
 from syncline.records import RecordKey
 
 __all__ = ["ConsentStore"]
@@ -23,8 +23,10 @@ class ConsentStore(ABC):
     def note_consent(self, grant: Grant, note: ConsentNote) -> None:
         """Append decisions, replace standings, and note or end troubles, in one transaction.
 
-        Decisions get ids that grow. Nothing changes or removes one but `forget`. A trouble that is there already keeps
-        its `since`. Scope, here and below, is what stands before the slash of the workflow's name.
+        Decisions get ids that grow, and each carries a hash of its content and of all before it, as
+        `syncline.consent.chain` says. Nothing empties one but `forget` and `purge`, which leave its place and hash and
+        add an entry that names it. A trouble that is there already keeps its `since`. Scope, here and below, is what
+        stands before the slash of the workflow's name.
         """
 
     @abstractmethod
@@ -36,6 +38,14 @@ class ConsentStore(ABC):
         self, scope: str, *, person: str | None = None, after: int = 0, limit: int = 100
     ) -> Sequence[Decision]:
         """The decision record in its order, of one person or of all, from the one after id `after`."""
+
+    @abstractmethod
+    def record_entries(self, scope: str, *, after: int = 0, limit: int = 1_000) -> Sequence[RecordEntry]:
+        """The decision record as it is stored, emptied entries too, from the one after the place `after`."""
+
+    @abstractmethod
+    def record_seal(self, scope: str) -> Seal:
+        """Where the decision record ends."""
 
     @abstractmethod
     def consent_troubles(self, scope: str, limit: int = 100) -> Sequence[ConsentTrouble]:

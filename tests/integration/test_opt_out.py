@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import csv
 import json
+import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from datetime import timedelta
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +33,7 @@ from syncline.definitions import OptOutPair, OptOutRule
 from syncline.instrumentation import Notice, OptOutDelayed
 from syncline.records import Values
 from syncline.sandbox import Sandbox
+from syncline.storage.sqlite import SQLiteStorage
 from syncline.workflows.base import CycleReport
 from syncline.workflows.cycle import CycleEnd
 from syncline.workflows.settings import EngineSettings
@@ -68,12 +72,13 @@ class Room:
         self.sandbox = sandbox
         self.told: list[Notice] = []
         files = more.pop("files", None)
+        storage = more.pop("storage", None) or MemoryStorage()
         dynamics = more.pop("dynamics", None) or dataverse(sandbox)
         definition = OptOutDefinition(direction=OptOutDirection(direction), pairs=[EMAIL, PHONE], **more)
         self.integration = Integration(
             dynamics=dynamics,
             campaign=campaign(sandbox),
-            storage=MemoryStorage(),
+            storage=storage,
             ingress=INGRESS,
             opt_out=definition,
             opt_out_files=files,
@@ -422,6 +427,46 @@ def test_the_decision_record_is_exported_for_an_audit(sandbox: Sandbox) -> None:
     assert rows[0]["dynamics_precision_seconds"] == "1.0"
     assert told[0]["pair"] == {"dynamics": "donotbulkemail", "campaign": "blackListEmail"}
     assert told[0]["reason"] == "out_wins"
+
+
+def link(before: str, place: int, content: str) -> str:
+    """The hash of an entry, as the documentation says it."""
+    return sha256(bytes.fromhex(before) + place.to_bytes(8, "big") + bytes.fromhex(content)).hexdigest()
+
+
+def test_the_decision_record_proves_that_nobody_touched_it(sandbox: Sandbox, tmp_path: Path) -> None:
+    """S-18: a row that is changed by hand is named; who makes all hashes anew does not meet a seal that was kept."""
+    room = Room(sandbox, storage=SQLiteStorage(tmp_path / "syncline.db"))
+    room.load()
+    for person in (ANN, BOB):
+        sandbox.dynamics.update("contact", person, donotbulkemail=True)
+    room.sync()
+    room.integration.forget(BOB)
+    consent = room.opt_out.consent
+    seal = str(consent.seal)
+    found = consent.verify(seal)
+    assert (found.ok, found.entries, found.erased, str(found.seal)) == (True, 3, 1, seal)
+    told = [json.loads(line) for line in consent.sealed_lines()]
+    assert [one["text"] is None for one in told] in ([True, False, False], [False, True, False])
+    before = ""
+    for place, one in enumerate(told, 1):
+        if one["text"] is not None:
+            assert sha256(bytes.fromhex(one["salt"]) + one["text"].encode()).hexdigest() == one["content"]
+        before = link(before, place, one["content"])
+        assert one["link"] == before
+    assert seal == f"3:{before}"
+    assert [one.seal for one in consent.decisions] == [one["link"] for one in told if ANN in (one["text"] or "")]
+    with closing(sqlite3.connect(tmp_path / "syncline.db")) as by_hand, by_hand:
+        by_hand.execute("UPDATE decisions SET told = replace(told, 'true', 'false') WHERE told LIKE '%true%'")
+    touched = next(place for place, one in enumerate(told, 1) if ANN in (one["text"] or ""))
+    assert str(consent.verify()).startswith(f"The decision record was tampered with at entry {touched}: its text")
+    with closing(sqlite3.connect(tmp_path / "syncline.db")) as by_hand, by_hand:
+        by_hand.execute("DELETE FROM decisions")
+        by_hand.execute("DELETE FROM decision_seals")
+    assert consent.verify().ok, "who may write the database can begin a new record"
+    assert consent.verify(seal).broken_at == 1
+    with pytest.raises(ValueError, match="invalid literal"):
+        consent.verify("nonsense")
 
 
 def failed(room: Room) -> str:

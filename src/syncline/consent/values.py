@@ -193,6 +193,8 @@ class Decision:
     #: The workflow that decided.
     workflow: str
     generation: int
+    #: Hash of this decision and of all before it, in hex; empty until it is stored.
+    seal: str = field(default="", eq=False, repr=False)
 
     def __str__(self) -> str:
         what = {True: "opted out", False: "opted in", None: "held"}[self.out]

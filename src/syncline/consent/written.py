@@ -77,6 +77,7 @@ def decision_from_data(told: Mapping[str, Any]) -> Decision:
         apart=None if apart is None else timedelta(seconds=apart),
         workflow=told["workflow"],
         generation=told["generation"],
+        seal=told["seal"],
     )
 
 

@@ -1,27 +1,26 @@
-"""Opt-outs over SQL: the decision record, standings and troubles.
+"""Opt-outs over SQL: standings and troubles, and what is stored together with them.
 
-What lives here: how they are stored and found, and how they are forgotten. Nothing about who wins.
+What lives here: how they are stored and found, and how they are forgotten. The decision record is in
+`sql_decisions`. Nothing about who wins.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from datetime import timedelta
 from typing import Final
 
 from syncline.backlog import Entry, Grant, Lane
-from syncline.consent import ConsentNote, ConsentTrouble, Decision, Standing, decision_data
-from syncline.consent.written import decision_from_data, standing_from_json, standing_to_json
+from syncline.consent import ConsentNote, ConsentTrouble, Standing
+from syncline.consent.written import standing_from_json, standing_to_json
 from syncline.erasure import Trail
 from syncline.records import RecordKey
-from syncline.storage import sql_putting
+from syncline.storage import sql_decisions, sql_putting
 from syncline.storage.columns import as_datetime, as_microseconds, key_to_column, key_to_id, printable
 from syncline.storage.sql_transaction import Transaction
 
 __all__ = [
     "arrived",
-    "decisions",
     "forget",
     "note",
     "numbers",
@@ -39,9 +38,8 @@ def note(tx: Transaction, grant: Grant, told: ConsentNote) -> None:
     """See `Storage.note_consent`."""
     tx.hold_reader(grant)
     scope = _scope(grant.workflow)
-    for decision in told.decisions:
-        text = printable(json.dumps(decision_data(decision)))
-        tx.session.run("add_decision", (scope, key_to_column(decision.person), text))
+    if told.decisions:
+        sql_decisions.add(tx, scope, told.decisions)
     for (person, channel), standing in told.standings.items():
         looked = tx.now if standing.waiting else None
         row = (scope, key_to_column(person), channel, standing_to_json(standing), looked, int(standing.missed))
@@ -60,16 +58,6 @@ def standings(tx: Transaction, scope: str, people: Sequence[str]) -> dict[tuple[
     """See `Storage.standings`."""
     rows = tx.session.rows_among("standings_among", (scope,), [key_to_column(person) for person in set(people)])
     return {(key_to_id(person), channel): standing_from_json(told) for person, channel, told in rows}
-
-
-def decisions(tx: Transaction, scope: str, person: str | None, after: int, limit: int) -> list[Decision]:
-    """See `Storage.decisions`."""
-    most = max(0, limit)
-    if person is None:
-        rows = tx.session.rows("decisions", (scope, after, most))
-    else:
-        rows = tx.session.rows("decisions_of", (scope, key_to_column(person), after, most))
-    return [decision_from_data({**json.loads(told), "id": found}) for found, told in rows]
 
 
 def troubles(tx: Transaction, scope: str, limit: int) -> list[ConsentTrouble]:
@@ -120,7 +108,7 @@ def forget(tx: Transaction, workflows: Sequence[int], person: bytes) -> Trail:
     for scope in scopes:
         rows = tx.session.rows_among("standings_among", (scope,), [person])
         out |= {channel for _, channel, told in rows if standing_from_json(told).opted_out}
-        removed += tx.session.run("remove_decisions", (scope, person))
+        removed += sql_decisions.forget(tx, scope, person)
         tx.session.run("remove_standings", (scope, person))
         tx.session.run("end_trouble", (scope, person))
     return Trail(removed=removed, opted_out=frozenset(out))

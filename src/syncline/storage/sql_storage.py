@@ -12,7 +12,7 @@ from functools import partial
 from typing import TypeVar, final
 
 from syncline.backlog import BacklogCounts, Entry, Grant, Item, PutReport, Settlement, SettleReport
-from syncline.consent import ConsentNote, ConsentTrouble, Decision, Standing
+from syncline.consent import ConsentNote, ConsentTrouble, Decision, RecordEntry, Seal, Standing
 from syncline.erasure import Erased
 from syncline.exported_files import FileMark
 from syncline.holds import Hold, Judgement
@@ -23,6 +23,7 @@ from syncline.storage import (
     sql_comparing,
     sql_consent,
     sql_counts,
+    sql_decisions,
     sql_erasure,
     sql_files,
     sql_gates,
@@ -340,7 +341,13 @@ class SQLStorage(Storage):
     def decisions(
         self, scope: str, *, person: str | None = None, after: int = 0, limit: int = 100
     ) -> Sequence[Decision]:
-        return self._read(lambda tx: sql_consent.decisions(tx, scope, person, after, limit))
+        return self._read(lambda tx: sql_decisions.decisions(tx, scope, person, after, limit))
+
+    def record_entries(self, scope: str, *, after: int = 0, limit: int = 1_000) -> Sequence[RecordEntry]:
+        return self._read(lambda tx: sql_decisions.entries(tx, scope, after, limit))
+
+    def record_seal(self, scope: str) -> Seal:
+        return self._read(lambda tx: sql_decisions.seal(tx, scope))
 
     def consent_troubles(self, scope: str, limit: int = 100) -> Sequence[ConsentTrouble]:
         return self._read(lambda tx: sql_consent.troubles(tx, scope, limit))

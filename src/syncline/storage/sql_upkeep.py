@@ -12,7 +12,7 @@ from datetime import timedelta
 from typing import Final, TypeAlias
 
 from syncline.state_machine import WorkflowState
-from syncline.storage import sql_reading
+from syncline.storage import sql_decisions, sql_reading
 from syncline.storage.sql_transaction import Transaction
 from syncline.upkeep import Purged, Retention
 
@@ -23,7 +23,7 @@ __all__ = ["DECISIONS", "PurgeDecisions", "purge", "start_over"]
 PurgeDecisions: TypeAlias = Callable[[Transaction, int, int, int], int]
 
 #: Every room that keeps decisions about people.
-DECISIONS: Final[tuple[PurgeDecisions, ...]] = ()
+DECISIONS: Final[tuple[PurgeDecisions, ...]] = (sql_decisions.purge,)
 
 _MICROSECOND: Final = timedelta(microseconds=1)
 _CONTENT_UNKNOWN: Final = b""

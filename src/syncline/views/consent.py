@@ -15,7 +15,16 @@ from typing import Any
 
 from attrs import field, frozen
 
-from syncline.consent import ConsentTrouble, Decision, Sighting, decision_data
+from syncline.consent import (
+    ChainCheck,
+    ChainWalk,
+    ConsentTrouble,
+    Decision,
+    RecordEntry,
+    Seal,
+    Sighting,
+    decision_data,
+)
 from syncline.plain_text import plain
 
 __all__ = ["ConsentView", "Why"]
@@ -26,7 +35,7 @@ _COLUMNS = (
     "id", "at", "person", "dynamics_field", "campaign_field", "winner", "reason", "rule", "writes", "margin_seconds",
     "clocks_apart_seconds", "dynamics_value", "dynamics_changed_at", "dynamics_precision_seconds", "dynamics_seen_at",
     "dynamics_version", "campaign_value", "campaign_changed_at", "campaign_precision_seconds", "campaign_seen_at",
-    "workflow", "generation",
+    "workflow", "generation", "seal",
 )  # fmt: skip
 
 
@@ -126,6 +135,8 @@ class ConsentView:
     #: The longest first, at most a hundred.
     troubles: tuple[ConsentTrouble, ...] = ()
     _read: Callable[..., Sequence[Decision]] = field(repr=False, eq=False, alias="read")
+    _entries: Callable[..., Sequence[RecordEntry]] = field(repr=False, eq=False, alias="entries")
+    _ends: Callable[[], Seal] = field(repr=False, eq=False, alias="ends")
 
     @property
     def at_risk(self) -> bool:
@@ -139,6 +150,49 @@ class ConsentView:
         while page := self._read(after=after, limit=_PAGE):
             yield from page
             after = page[-1].id
+
+    @property
+    def seal(self) -> Seal:
+        """Where the decision record ends now. Kept elsewhere, it proves later that nothing before it was changed."""
+        return self._ends()
+
+    def verify(self, seal: Seal | str = "") -> ChainCheck:
+        """Whether the decision record is whole: nothing changed, taken out, put in or moved, but what says so itself.
+
+        Reads all of it, a page at a time. The result names the first entry that does not fit. With a `seal` from
+        earlier it must be the one of its place, too: who may write the database can make all hashes anew, but not meet
+        a seal that lies elsewhere. Raises ValueError when `seal` is none.
+        """
+        known = _seal(seal)
+        walk, ends = ChainWalk(), Seal()
+        while not walk.broken:
+            ends, before = self._ends(), walk.place
+            for entry in self._walked(before):
+                walk.follow(entry)
+                if known is not None and entry.place == known.place and entry.link != known.link:
+                    walk.doubt(entry.place, "its hash is not the one that was kept")
+                if walk.broken:
+                    break
+            if walk.place == before:  # else it may have grown meanwhile
+                break
+        if known is not None and known.place > walk.place:
+            walk.doubt(walk.place + 1, f"the record ends before it and reached {known} once")
+        return walk.end(ends)
+
+    def _walked(self, after: int) -> Iterator[RecordEntry]:
+        while page := self._entries(after=after, limit=_PAGE):
+            yield from page
+            after = page[-1].place
+
+    def sealed_lines(self) -> Iterator[str]:
+        """The decision record with its hashes, for somebody who checks it without Syncline: a JSON object per line.
+
+        `text` is what was hashed, null where it was erased; salts and hashes are hex. How they are made is said in
+        `syncline.consent.chain`.
+        """
+        for entry in self._walked(0):
+            hashes = {"salt": entry.salt.hex(), "content": entry.content.hex(), "link": entry.link.hex()}
+            yield json.dumps({"place": entry.place, "text": entry.text, **hashes})
 
     def json_lines(self) -> Iterator[str]:
         """The decision record for an audit: a JSON object per line."""
@@ -163,6 +217,16 @@ class ConsentView:
         return f"<p>{escape(first)}</p>" + (f"<ul>{told}</ul>" if told else "")
 
 
+def _seal(given: Seal | str) -> Seal | None:
+    """A seal as it prints, back; None for none."""
+    if isinstance(given, Seal):
+        return given
+    if not given:
+        return None
+    place, _, link = given.partition(":")
+    return Seal(place=int(place), link=bytes.fromhex(link))
+
+
 def _row(one: Decision) -> list[object]:
     apart = None if one.apart is None else one.apart.total_seconds()
     return [
@@ -173,6 +237,7 @@ def _row(one: Decision) -> list[object]:
         one.dynamics.precision.total_seconds(), one.dynamics.seen_at, one.dynamics.mark,
         _word(one.campaign.out, exists=one.campaign.exists), one.campaign.changed_at,
         one.campaign.precision.total_seconds(), one.campaign.seen_at, one.workflow, one.generation,
+        one.seal,
     ]  # fmt: skip
 
 

@@ -114,6 +114,8 @@ class OptOutWorkflow(Workflow[OptOutDefinition]):
             waiting=waiting,
             troubles=tuple(self._storage.consent_troubles(self._scope)),
             read=partial(self._storage.decisions, self._scope),
+            entries=partial(self._storage.record_entries, self._scope),
+            ends=partial(self._storage.record_seal, self._scope),
         )
 
     def _warnings(self) -> tuple[str, ...]:

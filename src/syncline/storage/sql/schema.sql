@@ -343,16 +343,35 @@ CREATE UNIQUE INDEX set_aside_key ON set_aside (table_id, key);
 CREATE INDEX set_aside_person ON set_aside (workflow_id, person);
 
 -- name: create_decisions
--- The decision record: rows are added, and go only when their person is forgotten. `told` is JSON.
+-- The decision record: rows are added, and each carries a hash of its text (`content`) and of all before it (`link`).
+-- `told` is JSON; person, salt and text are emptied when they are erased, which a row of its own, without a person, says.
+-- `place` counts from 1 within a scope.
 CREATE TABLE decisions (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
     scope TEXT NOT NULL,
-    person BLOB NOT NULL,
-    told TEXT NOT NULL
+    place INTEGER NOT NULL,
+    person BLOB,
+    channel TEXT NOT NULL,
+    at INTEGER NOT NULL,
+    told TEXT,
+    salt BLOB NOT NULL,
+    content BLOB NOT NULL,
+    link BLOB NOT NULL
 );
+
+-- name: create_decisions_place
+CREATE UNIQUE INDEX decisions_place ON decisions (scope, place);
 
 -- name: create_decisions_person
 CREATE INDEX decisions_person ON decisions (scope, person);
+
+-- name: create_decision_seals
+-- Where the decision record of a scope ends: its last place and link.
+CREATE TABLE decision_seals (
+    scope TEXT PRIMARY KEY,
+    place INTEGER NOT NULL,
+    link BLOB NOT NULL
+) WITHOUT ROWID;
 
 -- name: create_standings
 -- What is remembered about a person and channel. `looked` is when a profile was looked for in vain, else NULL; with

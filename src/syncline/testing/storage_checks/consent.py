@@ -8,10 +8,22 @@ from typing import Final
 from attrs import evolve
 
 from syncline.backlog import Lane
-from syncline.consent import ConsentNote, ConsentTrouble, Decision, Reason, Side, Sighting, Standing
+from syncline.consent import (
+    ChainCheck,
+    ChainWalk,
+    ConsentNote,
+    ConsentTrouble,
+    Decision,
+    Reason,
+    Seal,
+    Side,
+    Sighting,
+    Standing,
+)
 from syncline.definitions import OptOutPair, OptOutRule
 from syncline.errors import LeaseLostError
 from syncline.testing.storage_checks.subject import ACTION, NOON, WORKFLOW, Subject, entry, key, settlements
+from syncline.upkeep import Retention
 
 _ANN: Final = "11111111-1111-4111-8111-111111111111"
 _BOB: Final = "22222222-2222-4222-8222-222222222222"
@@ -125,6 +137,52 @@ def check_who_waits_is_found_when_the_ledger_has_them(subject: Subject) -> None:
     assert sorted(storage.arrived("acme", WORKFLOW, "contact", patience=day, limit=9)) == [_ANN, _BOB]
     storage.note_consent(subject.grant(), ConsentNote(standings={(_BOB, _EMAIL): Standing(out=True)}))
     assert storage.consent_numbers("acme") == (0, 0, 1)
+
+
+def _record(subject: Subject) -> ChainCheck:
+    walk = ChainWalk()
+    while page := subject.storage.record_entries("acme", after=walk.place, limit=2):
+        for one in page:
+            walk.follow(one)
+    return walk.end(subject.storage.record_seal("acme"))
+
+
+def check_the_decision_record_is_a_chain(subject: Subject) -> None:
+    """Each decision carries a hash of itself and of all before it; those of another integration are another record."""
+    grant, storage = subject.grant(), subject.storage
+    assert storage.record_seal("acme") == Seal()
+    assert _record(subject).ok
+    storage.note_consent(grant, ConsentNote(decisions=[_decision(), _decision(_BOB), _decision(out=False)]))
+    storage.note_consent(grant, ConsentNote(decisions=[_decision(_BOB, out=None)]))
+    entries = storage.record_entries("acme")
+    assert [one.place for one in entries] == [1, 2, 3, 4]
+    assert [one.seal for one in storage.decisions("acme")] == [one.link.hex() for one in entries]
+    assert len({one.link for one in entries} | {one.content for one in entries} | {one.salt for one in entries}) == 12
+    assert storage.record_seal("acme") == Seal(place=4, link=entries[-1].link)
+    assert (_record(subject).ok, _record(subject).entries) == (True, 4)
+    assert storage.record_seal("other") == Seal()
+    assert list(storage.record_entries("acme", after=4)) == []
+
+
+def check_what_is_erased_leaves_the_record_whole(subject: Subject) -> None:
+    """`forget` and `purge` empty entries; places and hashes stay, and an entry of its own names what went."""
+    grant, storage = subject.grant(), subject.storage
+    old = evolve(_decision(), at=subject.storage.now())
+    storage.note_consent(grant, ConsentNote(decisions=[_decision(_BOB), old, evolve(old, out=False), _decision(_BOB)]))
+    storage.forget("acme", _BOB, ACTION)
+    assert [one.person for one in storage.decisions("acme")] == [_ANN, _ANN]
+    found = _record(subject)
+    assert (found.ok, found.entries, found.erased) == (True, 5, 2)
+    assert [one.place for one in storage.record_entries("acme") if one.text is None] == [1, 4]
+    assert not any(_BOB in (one.text or "") for one in storage.record_entries("acme"))
+    subject.wait(86_400)
+    day = Retention(decisions=timedelta(hours=1))
+    assert storage.purge(WORKFLOW, day, 100).decisions == 1
+    assert storage.purge(WORKFLOW, day, 100).decisions == 0
+    (kept,) = storage.decisions("acme")
+    assert kept.out is False, "the one that holds stays, however old"
+    found = _record(subject)
+    assert (found.ok, found.entries, found.erased) == (True, 6, 3)
 
 
 def check_a_record_is_pulled_forward(subject: Subject) -> None:
