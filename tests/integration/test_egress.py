@@ -15,6 +15,7 @@ from syncline import EgressDefinition, Integration, MemoryStorage, WorkflowState
 from syncline.connectors.dynamics import Dataverse
 from syncline.definitions import ActivityTable, DeliveryLog, EventKind
 from syncline.errors import DefinitionError
+from syncline.events import event_id
 from syncline.records import Event
 from syncline.sandbox import Sandbox
 from syncline.store import DeadLetterStatus
@@ -298,6 +299,28 @@ def test_a_table_without_bulk_messages_works_in_batches(sandbox: Sandbox) -> Non
         drain(joined)
         assert sandbox.dynamics.count("new_send") == 180
         exact(joined)
+
+
+def test_one_row_that_is_refused_is_found_among_many(sandbox: Sandbox, joined: Integration) -> None:
+    """A refused bulk call is halved until the row is alone: it becomes a dead letter, and all others appear."""
+    events = [
+        Event(kind=EventKind.SEND, contact=ann, occurred_on=NOON, log_id=f"{number}")
+        for number, ann in enumerate(people(sandbox) * 20)
+    ]
+    refused = event_id(events[57], joined.egress.definition.instance)
+    sandbox.dynamics.issue_rejects(refused)
+    joined.egress.accept(events)
+    joined.egress.start()
+    drain(joined)
+    assert timeline(sandbox)["send"] == len(events) - 1
+    (letter,) = joined.egress.dead_letters
+    assert (letter.key.table, letter.key.id) == ("send", refused)
+    assert "plug-in" in letter.message
+    sandbox.dynamics.issue_rejects(refused, None)
+    joined.egress.dead_letters.retry([letter])
+    drain(joined)
+    assert timeline(sandbox)["send"] == len(events)
+    exact(joined)
 
 
 @pytest.mark.parametrize(
