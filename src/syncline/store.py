@@ -375,6 +375,14 @@ class Storage(ConsentStore, Upkeep):
     # -- set aside ----------------------------------------------------------------------------------------------
 
     @abstractmethod
+    def strangers_known(self, workflow: str, before: datetime, limit: int, *, ledger: str, table: str) -> Sequence[str]:
+        """Those of `strangers` whom the ledger of the workflow `ledger` has in `table`: it is worth looking for them.
+
+        Of the 10,000 that were asked for last, so that the question is cheap however many wait. Empty where there is
+        no such workflow or table.
+        """
+
+    @abstractmethod
     def strangers(self, workflow: str, before: datetime, limit: int) -> Sequence[str]:
         """People of whom something is set aside and whom nobody looked up since `before`, the longest ago first."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from syncline.events import event_id
 from syncline.records import Event
 from syncline.sandbox import Sandbox
 from syncline.store import DeadLetterStatus
+from syncline.workflows.settings import EngineSettings
 
 STRANGER = "11111111-2222-4333-8444-555555555555"
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -113,6 +114,25 @@ def test_unknown_people_are_set_aside_and_tried_again(sandbox: Sandbox, joined: 
     assert timeline(sandbox)["send"] == 3
     assert joined.egress.backlog.set_aside == 1
     exact(joined)
+
+
+def test_a_contact_that_ingress_brings_wakes_its_events(sandbox: Sandbox, tmp_path: Path) -> None:
+    """E5: soon, and not only when everybody unknown is looked up again."""
+    storage = MemoryStorage()
+    settings = EngineSettings(unknown_poll=timedelta(hours=5))
+    with join(sandbox, storage, tmp_path, settings=settings) as joined:
+        joined.egress.accept([Event(kind=EventKind.SEND, contact=STRANGER, occurred_on=NOON, log_id="1")])
+        joined.egress.start()
+        drain(joined)
+        sandbox.dynamics.load("contact", [{"contactid": STRANGER, "lastname": "Late"}])
+        storage.set_time_offset(120)
+        drain(joined)
+        assert (timeline(sandbox)["send"], joined.egress.backlog.set_aside) == (0, 1)
+        joined.ingress.start()
+        joined.ingress.run_cycle(seconds=10)
+        drain(joined)
+        assert (timeline(sandbox)["send"], joined.egress.backlog.set_aside) == (1, 0)
+        exact(joined)
 
 
 def test_what_waited_too_long_is_discarded_if_the_definition_says_so(sandbox: Sandbox, tmp_path: Path) -> None:

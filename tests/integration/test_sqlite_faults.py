@@ -164,10 +164,15 @@ def reads(storage: SQLStorage) -> dict[str, Callable[[], object]]:
         "file_marks": lambda: storage.file_marks(WORKFLOW),
         "standings": lambda: storage.standings("acme", ["p"]),
         "decisions": lambda: storage.decisions("acme"),
+        "record_entries": lambda: storage.record_entries("acme"),
+        "record_seal": lambda: storage.record_seal("acme"),
         "consent_troubles": lambda: storage.consent_troubles("acme"),
         "consent_numbers": lambda: storage.consent_numbers("acme"),
         "arrived": lambda: storage.arrived("acme", WORKFLOW, "contact", patience=timedelta(hours=1), limit=1),
         "strangers": lambda: storage.strangers(WORKFLOW, NOON, 1),
+        "strangers_known": lambda: storage.strangers_known(
+            "acme/ingress", storage.now(), 9, ledger="acme/ingress", table="contact"
+        ),
         "next_stranger": lambda: storage.next_stranger(WORKFLOW),
         "samples": lambda: storage.samples(WORKFLOW, NOON),
     }

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from datetime import datetime
+from typing import Final
 
 from attrs import frozen
 
@@ -17,7 +18,19 @@ from syncline.storage import sql_putting
 from syncline.storage.columns import as_datetime, as_microseconds, key_to_column, key_to_id, read_payload
 from syncline.storage.sql_transaction import Held, Transaction
 
-__all__ = ["Aside", "drop", "forget_person", "looked_up", "next_stranger", "put_aside", "strangers"]
+__all__ = [
+    "Aside",
+    "drop",
+    "forget_person",
+    "looked_up",
+    "next_stranger",
+    "put_aside",
+    "strangers",
+    "strangers_known",
+]
+
+#: Strangers that a ledger is asked about at a time.
+_ASKED_LAST: Final = 10_000
 
 
 @frozen(kw_only=True)
@@ -55,6 +68,20 @@ def strangers(tx: Transaction, workflow: str, before: datetime, limit: int) -> l
     """See `Storage.strangers`."""
     asked = (tx.workflow_id(workflow), as_microseconds(before), max(0, limit))
     return [key_to_id(person) for (person,) in tx.session.rows("strangers_due", asked)]
+
+
+def strangers_known(
+    tx: Transaction, workflow: str, before: datetime, limit: int, *, ledger: str, table: str
+) -> list[str]:
+    """See `Storage.strangers_known`."""
+    try:
+        table_id = tx.find_table(tx.workflow_id(ledger), table)
+    except KeyError:
+        return []
+    if table_id is None:
+        return []
+    asked = (tx.workflow_id(workflow), as_microseconds(before), _ASKED_LAST, table_id, max(0, limit))
+    return [key_to_id(person) for (person,) in tx.session.rows("strangers_known", asked)]
 
 
 def next_stranger(tx: Transaction, workflow: str) -> datetime | None:

@@ -201,6 +201,11 @@ class SQLStorage(Storage):
 
     # -- set aside ----------------------------------------------------------------------------------------------
 
+    def strangers_known(self, workflow: str, before: datetime, limit: int, *, ledger: str, table: str) -> Sequence[str]:
+        return self._read(
+            lambda tx: sql_set_aside.strangers_known(tx, workflow, before, limit, ledger=ledger, table=table)
+        )
+
     def strangers(self, workflow: str, before: datetime, limit: int) -> Sequence[str]:
         return self._read(lambda tx: sql_set_aside.strangers(tx, workflow, before, limit))
 

@@ -52,6 +52,8 @@ _UNREADABLE = "unreadable"
 _MOST_AT_ONCE, _AT_ONCE_FIRST = 16, 2
 #: People looked up in one go.
 _PEOPLE = 500
+#: Whom Dynamics did not know is asked for again at the soonest after this, whatever speaks for it.
+_SOON = timedelta(minutes=1)
 #: Entries that the ledger forgets in one transaction, and what is done in one for what waited too long.
 _FORGOTTEN = 10_000
 
@@ -181,6 +183,7 @@ class _EgressWork(Work):
         tell: Instrumentation,
     ) -> None:
         self._workflow = workflow
+        self._scope = workflow.partition("/")[0]
         self._definition = cast(EgressDefinition, definition_from_json(snapshot.definition))
         self._schemas = snapshot.targets
         self._dynamics = dynamics
@@ -250,8 +253,13 @@ class _EgressWork(Work):
 
     def _people(self) -> Sequence[str]:
         """Whom it is time to look for again."""
-        before = self._storage.now() - self._settings.unknown_poll
-        people = self._storage.strangers(self._workflow, before, _PEOPLE)
+        now = self._storage.now()
+        people = self._storage.strangers(self._workflow, now - self._settings.unknown_poll, _PEOPLE)
+        if not people:
+            # What ingress brought to Campaign was a contact a moment ago.
+            people = self._storage.strangers_known(
+                self._workflow, now - _SOON, _PEOPLE, ledger=f"{self._scope}/ingress", table="contact"
+            )
         if not people:
             self._people_due = self._clock.monotonic() + self._settings.poll_interval.total_seconds()
         return people

@@ -20,6 +20,15 @@ ON CONFLICT (workflow_id, person) DO UPDATE SET asked_at = excluded.asked_at;
 -- name: strangers_due
 SELECT person FROM strangers WHERE workflow_id = ? AND asked_at <= ? ORDER BY asked_at, person LIMIT ?;
 
+-- name: strangers_known
+-- Of those asked for last, whom the ledger of another workflow has. So many and no more: it is asked again and again.
+SELECT s.person
+FROM (
+    SELECT person FROM strangers WHERE workflow_id = ? AND asked_at <= ? ORDER BY asked_at DESC LIMIT ?
+) s
+WHERE EXISTS (SELECT 1 FROM records r WHERE r.table_id = ? AND r.key = s.person AND r.fingerprint IS NOT NULL)
+LIMIT ?;
+
 -- name: next_stranger
 SELECT MIN(asked_at) FROM strangers WHERE workflow_id = ?;
 

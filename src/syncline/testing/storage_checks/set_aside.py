@@ -69,6 +69,20 @@ def check_known_people_bring_their_changes_back(subject: Subject) -> None:
     subject.exact()
 
 
+def check_strangers_that_another_ledger_has_are_found(subject: Subject) -> None:
+    """Who appeared in what another workflow wrote is worth looking for, unless that was just done."""
+    grant, storage = subject.grant(), subject.storage
+    _aside(subject, grant, _ANN, "a")
+    _aside(subject, grant, _BO, "b")
+    asked = {"ledger": WORKFLOW, "table": "people"}
+    assert storage.strangers_known(WORKFLOW, storage.now(), 9, **asked) == []
+    storage.settle(grant, settlements(subject.put_and_lease(grant, entry(_BO, table="people"))))
+    assert storage.strangers_known(WORKFLOW, storage.now(), 9, **asked) == [_BO]
+    assert storage.strangers_known(WORKFLOW, storage.now(), 0, **asked) == []
+    assert storage.strangers_known(WORKFLOW, storage.now() - timedelta(seconds=1), 9, **asked) == []
+    assert storage.strangers_known(WORKFLOW, storage.now(), 9, ledger="acme/nobody", table="people") == []
+
+
 def check_of_a_record_the_newest_is_set_aside(subject: Subject) -> None:
     """A change that comes again while it is set aside takes the place of the older one."""
     grant, storage = subject.grant(), subject.storage
