@@ -37,7 +37,10 @@ class ConsentStore(ABC):
     def decisions(
         self, scope: str, *, person: str | None = None, after: int = 0, limit: int = 100
     ) -> Sequence[Decision]:
-        """The decision record in its order, of one person or of all, from the one after id `after`."""
+        """The decision record in its order, of one person or of all, from the one after id `after`.
+
+        Raises ValueError for a limit below 0.
+        """
 
     @abstractmethod
     def record_entries(self, scope: str, *, after: int = 0, limit: int = 1_000) -> Sequence[RecordEntry]:
@@ -49,7 +52,7 @@ class ConsentStore(ABC):
 
     @abstractmethod
     def consent_troubles(self, scope: str, limit: int = 100) -> Sequence[ConsentTrouble]:
-        """What is in trouble, the longest first."""
+        """What is in trouble, the longest first. Raises ValueError for a limit below 0."""
 
     @abstractmethod
     def consent_numbers(self, scope: str) -> tuple[int, int, int]:

@@ -163,6 +163,11 @@ def difference(old: Definition, new: Definition) -> DefinitionChanges:
 
 def validate_edit(old: Definition, new: Definition) -> None:
     """Raise DefinitionError when `new` may not replace `old`: a mapping keeps its table, resource and key."""
+    if type(new) is not type(old):
+        raise DefinitionError(
+            f"a definition of another kind, {type(new).__name__}, cannot take its place",
+            remedy=f"Give it an {type(old).__name__}, such as attrs.evolve(workflow.definition, ...).",
+        )
     for change in difference(old, new):
         if not change.allowed:
             raise DefinitionError(

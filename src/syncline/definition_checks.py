@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping
+from datetime import date, datetime
 from decimal import Decimal
 from enum import StrEnum
 from typing import Any, TypeAlias
@@ -24,6 +25,7 @@ __all__ = [
     "a_flag",
     "a_name",
     "a_part",
+    "a_percentage",
     "a_scalar",
     "all_of",
     "as_dict",
@@ -94,6 +96,11 @@ def a_count(_instance: object, attribute: Attribute[Any], value: object) -> None
         raise DefinitionError("a whole number of 0 or more is needed here", path=attribute.name)
 
 
+def a_percentage(_instance: object, attribute: Attribute[Any], value: object) -> None:
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= 100:
+        raise DefinitionError("a whole number from 0 to 100 is needed here", path=attribute.name)
+
+
 def a_part(kind: type) -> Callable[[object, Attribute[Any], object], None]:
     def check(_instance: object, attribute: Attribute[Any], value: object) -> None:
         if not isinstance(value, kind):
@@ -154,6 +161,11 @@ def check_value(value: object, path: str, *, nested: bool = False) -> None:
         for key, item in value.items():
             check_name(key, path)
             check_value(item, f"{path}.{key}", nested=True)
+    elif isinstance(value, date):
+        told = "2026-01-31T09:30:00Z" if isinstance(value, datetime) else "2026-01-31"
+        raise DefinitionError(
+            "dates and times are written as text here", path=path, remedy=f"Write it in the form {told!r}."
+        )
     elif value is not None:
         raise DefinitionError("text, a number, true, false or null is needed here", path=path)
 

@@ -23,6 +23,7 @@ from syncline.definition_checks import (
     a_flag,
     a_name,
     a_part,
+    a_percentage,
     all_of,
     as_dict,
     as_tuple,
@@ -95,7 +96,7 @@ class Guardrails:
     #: deleted only after a confirmation.
     filtered_out_deletes: int = field(default=1_000, validator=a_count)
     #: The same as a share of what Syncline wrote of the table, in percent; whichever is less counts.
-    filtered_out_percent: int = field(default=10, validator=a_count)
+    filtered_out_percent: int = field(default=10, validator=a_percentage)
     #: So few are never held, whatever share of a small table they are.
     filtered_out_floor: int = field(default=10, validator=a_count)
 
@@ -205,7 +206,8 @@ class IngressDefinition:
         for one in self.mappings:
             if one.table == table:
                 return one
-        raise DefinitionError(f"{table} is not mapped", path="mappings", remedy=f"Mapped: {', '.join(self.tables)}.")
+        mapped = ", ".join(self.tables) or "no table"
+        raise DefinitionError(f"{table} is not mapped", path="mappings", remedy=f"Mapped: {mapped}.")
 
 
 def _column(_instance: object, attribute: Attribute[Any], value: object) -> None:

@@ -87,7 +87,14 @@ class SynclineError(Exception):
         self.remedy = remedy or self.usual_remedy
 
     def __str__(self) -> str:
-        return f"{self.message} {self.remedy}".strip() if self.remedy else self.message
+        if not self.remedy:
+            return self.message
+        return f"{_sentence(self.message)} {self.remedy}".strip()
+
+
+def _sentence(message: str) -> str:
+    """The message with a full stop, where it needs one before the next sentence."""
+    return message if not message or message.endswith((".", "!", "?", ":")) else f"{message}."
 
 
 class RetryLaterError(SynclineError):

@@ -248,7 +248,7 @@ class Storage(ConsentStore, Upkeep):
 
     @abstractmethod
     def history(self, workflow: str, limit: int = 100) -> Sequence[ActionEntry]:
-        """The newest entries first."""
+        """The newest entries first. Raises ValueError for a limit below 0."""
 
     # -- grants -------------------------------------------------------------------------------------------------
 
@@ -536,7 +536,10 @@ class Storage(ConsentStore, Upkeep):
         after: int = 0,
         limit: int = 100,
     ) -> Sequence[DeadLetter]:
-        """Dead letters in the order they were set aside, from the one after id `after`."""
+        """Dead letters in the order they were set aside, from the one after id `after`.
+
+        Raises ValueError for a limit below 0.
+        """
 
     @abstractmethod
     def retry_dead_letters(

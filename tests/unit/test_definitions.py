@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import pickle
 from collections.abc import Callable
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any
 
@@ -67,7 +68,7 @@ def test_a_table_that_is_not_mapped_is_an_error_that_names_those_that_are() -> N
     """Asking for a mapping that is not there tells what is."""
     error = refused(lambda: IngressDefinition().mapping("account"))
     assert "account is not mapped" in str(error)
-    assert "Mapped: contact." in str(error)
+    assert "account is not mapped. Mapped: contact." in str(error)
 
 
 def test_the_guardrails_are_the_original_numbers() -> None:
@@ -221,6 +222,23 @@ def test_a_filter_needs_a_comparison_that_exists() -> None:
     """A word that only looks like a comparison is refused."""
     wrong: Any = "equals"
     assert refused(lambda: Filter(field="a", comparison=wrong, value=1)).path == "comparison"
+
+
+@pytest.mark.parametrize(
+    ("value", "form"), [(date(2026, 1, 31), "2026-01-31"), (datetime(2026, 1, 31, tzinfo=UTC), "2026-01-31T09:30:00Z")]
+)
+def test_a_filter_says_how_a_date_is_written(value: Any, form: str) -> None:
+    """Definitions hold what JSON knows: a date is text, and the error shows its form."""
+    with pytest.raises(DefinitionError, match=f"in the form '{form}'"):
+        Filter(field="createdon", comparison=Comparison.LESS, value=value)
+
+
+def test_a_share_is_no_more_than_everything() -> None:
+    """Over 100 percent the cap on deletions would be none."""
+    assert Guardrails(filtered_out_percent=100).filtered_out_percent == 100
+    for percent in (101, -1, True, 10.5):
+        with pytest.raises(DefinitionError, match="from 0 to 100"):
+            Guardrails(filtered_out_percent=percent)  # type: ignore[arg-type]
 
 
 def test_the_same_filter_twice_is_refused() -> None:

@@ -319,3 +319,10 @@ def test_opt_outs_given_earlier_travel_too() -> None:
         "contact: pair donotbulkemail = blackListEmail changed to donotemail = blackListEmail (restart, and a replay"
     )
     assert between(one_way, attrs.evolve(one_way, skew_margin_seconds=9)).needs is Needs.RESTART
+
+
+@pytest.mark.parametrize("other", [None, {}, OptOutDefinition()])
+def test_a_definition_of_another_kind_is_no_edit(other: Any) -> None:
+    """The error says what is needed."""
+    with pytest.raises(DefinitionError, match="Give it an IngressDefinition"):
+        validate_edit(ingress(), other)

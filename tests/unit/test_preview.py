@@ -194,6 +194,17 @@ def test_a_limit_bounds_what_is_read_and_asked(stage: Stage) -> None:
     assert not stage.workflow.preview(limit=41).complete, "one more on the last page"
     with pytest.raises(ValueError, match="limit"):
         stage.workflow.preview(limit=0)
+    for ask in (stage.workflow.reconcile, stage.workflow.held_deletes, stage.workflow.filtered_out):
+        with pytest.raises(ValueError, match="limit must be 0 or more, not -1"):
+            ask("contact", limit=-1)
+
+
+@pytest.mark.parametrize("record", ["", "ann", "00000000-0000-4000-8000-00000000000", "../contacts"])
+def test_what_is_no_id_is_refused(stage: Stage, record: str) -> None:
+    """It would else be told as a record that was deleted."""
+    with pytest.raises(ValueError, match="the id of a record of contact, a GUID such as"):
+        stage.workflow.preview(record=record)
+    assert stage.workflow.preview(record=f" {{{stage.ann.upper()}}} ").records
 
 
 def test_a_preview_leaves_no_trace(stage: Stage) -> None:

@@ -17,6 +17,7 @@ from syncline.store import WorkflowError
 __all__ = [
     "as_datetime",
     "as_microseconds",
+    "at_most",
     "checksum",
     "error_from_json",
     "error_to_json",
@@ -34,6 +35,13 @@ _is_guid = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]
 _GUID_BYTES = 16
 #: Longer than a GUID, so that no text is ever taken for one.
 _TEXT_MARK = b"text:".ljust(_GUID_BYTES + 1, b"\0")
+
+
+def at_most(limit: int) -> int:
+    """How many rows a person asks for. Raises ValueError below 0, which databases take for all, or refuse."""
+    if limit < 0:
+        raise ValueError(f"limit must be 0 or more, not {limit}")
+    return limit
 
 
 def key_to_column(record_id: str) -> bytes:

@@ -16,7 +16,7 @@ from syncline.consent.written import standing_from_json, standing_to_json
 from syncline.erasure import Trail
 from syncline.records import RecordKey
 from syncline.storage import sql_decisions, sql_putting
-from syncline.storage.columns import as_datetime, as_microseconds, key_to_column, key_to_id, printable
+from syncline.storage.columns import as_datetime, as_microseconds, at_most, key_to_column, key_to_id, printable
 from syncline.storage.sql_transaction import Transaction
 
 __all__ = [
@@ -66,7 +66,7 @@ def troubles(tx: Transaction, scope: str, limit: int) -> list[ConsentTrouble]:
         ConsentTrouble(
             person=key_to_id(person), since=as_datetime(since), attempts=attempts, held=held == 1, message=message
         )
-        for person, since, attempts, held, message in tx.session.rows("troubles", (scope, max(0, limit)))
+        for person, since, attempts, held, message in tx.session.rows("troubles", (scope, at_most(limit)))
     ]
 
 

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from syncline.consent import Decision, RecordEntry, Seal, content_of, decision_data, erasure_text, link_of
 from syncline.consent.written import decision_from_data
-from syncline.storage.columns import as_microseconds, key_to_column, key_to_id, printable
+from syncline.storage.columns import as_microseconds, at_most, key_to_column, key_to_id, printable
 from syncline.storage.sql_transaction import Transaction
 
 __all__ = ["add", "decisions", "entries", "forget", "purge", "seal"]
@@ -48,7 +48,7 @@ def _append(tx: Transaction, scope: str, rows: Sequence[tuple[bytes | None, str,
 
 def decisions(tx: Transaction, scope: str, person: str | None, after: int, limit: int) -> list[Decision]:
     """See `Storage.decisions`."""
-    most = max(0, limit)
+    most = at_most(limit)
     if person is None:
         rows = tx.session.rows("decisions", (scope, after, most))
     else:

@@ -12,7 +12,7 @@ from attrs import field, frozen
 from syncline.backlog import DeadReason, Entry, Lane
 from syncline.records import RecordKey
 from syncline.storage import sql_putting
-from syncline.storage.columns import as_datetime, key_to_column, key_to_id, printable
+from syncline.storage.columns import as_datetime, at_most, key_to_column, key_to_id, printable
 from syncline.storage.dialect import Row
 from syncline.storage.sql_transaction import Held, Transaction
 from syncline.store import DeadLetter, DeadLetterStatus
@@ -81,7 +81,7 @@ def letters(
         "status": None if status is None else status.value,
         "table_name": table,
         "key": None if record is None else key_to_column(record),
-        "most": max(0, limit),
+        "most": at_most(limit),
     }
     return [
         DeadLetter(

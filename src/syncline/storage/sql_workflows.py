@@ -9,7 +9,7 @@ from __future__ import annotations
 from syncline.backlog import Role
 from syncline.state_machine import INITIAL_STATE, WorkflowState
 from syncline.storage import sql_grants
-from syncline.storage.columns import as_datetime, as_microseconds, error_from_json, error_to_json, printable
+from syncline.storage.columns import as_datetime, as_microseconds, at_most, error_from_json, error_to_json, printable
 from syncline.storage.sql_transaction import Transaction
 from syncline.store import ActionEntry, StateChange, WorkflowRow
 
@@ -107,5 +107,5 @@ def note(tx: Transaction, workflow_id: int, action: ActionEntry) -> None:
 
 def history(tx: Transaction, workflow: str, limit: int) -> list[ActionEntry]:
     """See `Storage.history`."""
-    rows = tx.session.rows("history", (tx.workflow_id(workflow), max(0, limit)))
+    rows = tx.session.rows("history", (tx.workflow_id(workflow), at_most(limit)))
     return [ActionEntry(at=as_datetime(at), action=action, by=by, detail=detail) for at, action, by, detail in rows]

@@ -121,7 +121,7 @@ class IngressActions(Workflow[IngressDefinition]):
         counts all. Says whether they would go or be held, `delete_filtered_out` or not. Raises DefinitionError when the
         table is not mapped or the mapping does not fit, and what the Dynamics connector raises.
         """
-        return filtered_out(self._next_start(), table, limit)
+        return filtered_out(self._next_start(), table, _at_least_none(limit))
 
     def confirm_deletes(self, table: str, *, by: str = "") -> int:
         """Let the deletions of a table that are held go, now or from the next cycle on; how many they are.
@@ -141,7 +141,7 @@ class IngressActions(Workflow[IngressDefinition]):
 
     def held_deletes(self, table: str, *, limit: int = 100) -> tuple[str, ...]:
         """Ids of the first `limit` records of a table whose deletion is held; `backlog.held` has the numbers."""
-        return tuple(self._storage.held_records(self.id, self._held_table(table), limit))
+        return tuple(self._storage.held_records(self.id, self._held_table(table), _at_least_none(limit)))
 
     def _held_table(self, table: str) -> str:
         definition = self.definition
@@ -170,6 +170,7 @@ class IngressActions(Workflow[IngressDefinition]):
         Raises DefinitionError when the table is not mapped or the mapping does not fit, and what the connectors raise;
         what was compared before is adopted and queued then. Silence that Campaign asks for is waited for.
         """
+        _at_least_none(limit)
         if adopt or queue:
             self._row()
         report = reconcile(self._next_start(), table, adopt=adopt, queue=queue, limit=limit, clock=self._clock)
@@ -197,7 +198,8 @@ class IngressActions(Workflow[IngressDefinition]):
         What only Campaign can refuse shows when it is written.
 
         Raises DefinitionError when the table is not mapped or the mapping does not fit, ValueError for a limit below
-        1, and what the connectors raise: RetryLaterErrors when a service cannot be asked just now, StopWorkflowErrors.
+        1 or what is no id, and what the connectors raise: RetryLaterErrors when a service cannot be asked just now,
+        StopWorkflowErrors.
         """
         start = self._next_start()
         chosen = table if table is not None else _only_table(start.definition)
@@ -284,6 +286,12 @@ class IngressActions(Workflow[IngressDefinition]):
 
     def _gates(self) -> Sequence[Gate]:
         return (*self._dynamics.gates, *self._campaign.gates)
+
+
+def _at_least_none(limit: int) -> int:
+    if limit < 0:
+        raise ValueError(f"limit must be 0 or more, not {limit}")
+    return limit
 
 
 def _only_table(definition: IngressDefinition) -> str:

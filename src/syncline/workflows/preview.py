@@ -11,9 +11,11 @@ from collections.abc import Iterable, Iterator
 from attrs import define, evolve, field
 
 from syncline.connectors.base import CampaignConnector
+from syncline.conversions.reading import UnfitError, read_guid
 from syncline.errors import SkipRecordError
 from syncline.mapping import LinkedTo, RefuseDecision, SkipDecision, SkipReason, TablePlan, WriteDecision, decide
 from syncline.records import Change, RecordKey, TargetRecord, Values, Write
+from syncline.schemas import FieldType
 from syncline.views.preview import FieldChange, Preview, PreviewedRecord, PreviewKind
 from syncline.workflows.linked_keys import LinkedKeys, tables_by_pkey
 from syncline.workflows.next_start import NextStart
@@ -29,12 +31,26 @@ _SKIPS = {
 
 
 def preview_record(start: NextStart, table: str, record: str) -> Preview:
-    """What would become of one record, read by its key; one that Dynamics does not have counts as deleted."""
+    """What would become of one record, read by its key; one that Dynamics does not have counts as deleted.
+
+    Raises ValueError for what cannot be the id of a record.
+    """
     plan = start.plan(table)
-    record = record.strip().strip("{}").lower()
+    record = _id_of(plan, record)
     found = start.dynamics.fetch(table, plan.columns, [record])
     change = found.get(record) or Change(key=RecordKey(table=table, id=record), values=None)
     return _preview(start, plan, [change], complete=True)
+
+
+def _id_of(plan: TablePlan, record: str) -> str:
+    """The id as records are known by it."""
+    given = record.strip()
+    key = next((one for one in plan.source.fields.values() if one.name == plan.source.primary_key), None)
+    try:
+        return read_guid(given) if key is not None and key.type is FieldType.GUID else given.strip("{}").lower()
+    except UnfitError:
+        told = "a GUID such as 00000000-0000-4000-8000-000000000001"
+        raise ValueError(f"record must be the id of a record of {plan.table}, {told}") from None
 
 
 def preview_table(start: NextStart, table: str, limit: int) -> Preview:

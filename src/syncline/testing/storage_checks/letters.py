@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+
 from syncline.backlog import DeadReason, Grant, Lane, Settlement, Settling
 from syncline.store import DeadLetter, DeadLetterStatus, PageCommit, Refusal
 from syncline.testing.storage_checks.subject import ACTION, WORKFLOW, Subject, entry, position, settlements
@@ -53,6 +55,25 @@ def check_letters_are_found(subject: Subject) -> None:
     assert list(storage.dead_letters(WORKFLOW, status=DeadLetterStatus.RETRIED)) == []
     assert list(storage.dead_letters(WORKFLOW, status=None)) == every
     assert storage.dead_letters(WORKFLOW, record="'; DROP TABLE items; --") == []
+
+
+def check_a_limit_below_zero_is_refused(subject: Subject) -> None:
+    """Nobody means it, and databases take it for anything from none to all; 0 is none."""
+    grant, storage = subject.grant(), subject.storage
+    _bury(subject, grant, "a")
+    asks: tuple[Callable[[int], Sequence[object]], ...] = (
+        lambda limit: storage.dead_letters(WORKFLOW, limit=limit),
+        lambda limit: storage.history(WORKFLOW, limit),
+        lambda limit: storage.decisions("acme", limit=limit),
+        lambda limit: storage.consent_troubles("acme", limit),
+    )
+    for ask in asks:
+        assert list(ask(0)) == []
+        try:
+            ask(-1)
+        except ValueError:
+            continue
+        raise AssertionError("a limit below 0 was accepted")
 
 
 def check_a_retried_letter_is_read_anew(subject: Subject) -> None:
