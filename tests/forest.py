@@ -1,8 +1,8 @@
 """Random forests of linked tables, a workflow between two services that misbehave, and what the end must look like.
 
-Three tables one behind the other, with a link from the first to itself. What the services are is in `tests.histories`;
-here rows point to each other, deletions cascade as in Dynamics, and the target refuses to know anything about rows that
-are not there. What the target should hold is worked out once more, without the mapping's own code.
+Three tables one behind the other, with a link from the first to itself. The services are in `tests.misbehaving`; here
+rows point to each other, deletions cascade as in Dynamics, and the target refuses to know anything about rows that are
+not there. What the target should hold is worked out once more, without the mapping's own code.
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ from typing import Any, TypeAlias
 
 from attrs import frozen
 from tests import histories
-from tests.histories import LONGEST, REFUSED, SETTINGS, TOO_LONG, MovedClock, Service, Source, Target, World, record_id
+from tests.histories import SETTINGS
+from tests.misbehaving import LONGEST, REFUSED, TOO_LONG, MovedClock, Service, Source, Target, World, record_id
 
 from syncline import FieldMapping, Filter, IngressDefinition, Link, LinkBy, MemoryStorage, TableMapping
 from syncline.backlog import DeadReason

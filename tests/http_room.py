@@ -9,7 +9,12 @@ import threading
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 
+from syncline.clock import SystemClock
+from syncline.connectors.http import HttpClient, Limits, Secret, ThrottleGate, TokenSource
+
 Script = Callable[[socket.socket, bytes], None]
+CLOCK = SystemClock()
+LIMITS = Limits()
 
 
 class HeldClock:
@@ -153,3 +158,31 @@ def say(*answers: bytes) -> Script:
         opened.sendall(text)
 
     return script
+
+
+def client(
+    server: ScriptedServer,
+    *,
+    auth: TokenSource | None = None,
+    limits: Limits = LIMITS,
+    timeout: float = 5.0,
+    connections: int = 32,
+    ca_file: str | None = None,
+    path: str = "/api",
+) -> HttpClient:
+    return HttpClient(
+        server.url + path,
+        clock=CLOCK,
+        gate=ThrottleGate("user at test", CLOCK),
+        auth=auth,
+        headers={"Accept": "application/json", "X-Api-Key": Secret("the-key")},
+        limits=limits,
+        timeout=timeout,
+        connections=connections,
+        ca_file=ca_file,
+        allow_loopback_http=True,
+    )
+
+
+def silence(opened: socket.socket, _: bytes) -> None:
+    opened.recv(1)

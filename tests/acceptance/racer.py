@@ -17,7 +17,8 @@ from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
-from tests.histories import SETTINGS, History, Rules, Source, Target
+from tests.histories import SETTINGS, History, Rules
+from tests.misbehaving import Source, Target
 
 from syncline import SQLiteStorage
 from syncline.errors import ActionNotAvailableError, StorageBusyError

@@ -15,7 +15,7 @@ from typing import Any, TypeAlias
 import pytest
 from attrs import evolve, frozen
 from tests.forest import FOREST, ForestHistory, Growth, Planting
-from tests.histories import REFUSED, TOO_LONG
+from tests.misbehaving import REFUSED, TOO_LONG
 
 HOW_MANY = int(os.environ.get("SYNCLINE_FORESTS", "500"))
 FIRST = int(os.environ.get("SYNCLINE_FORESTS_FROM", "1"))

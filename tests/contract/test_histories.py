@@ -13,7 +13,8 @@ from typing import Any
 
 from hypothesis import HealthCheck, Phase, event, given, settings
 from hypothesis import strategies as st
-from tests.histories import REFUSED, TABLES, TOO_LONG, History, Rules
+from tests.histories import History, Rules
+from tests.misbehaving import REFUSED, TABLES, TOO_LONG
 
 HOW_MANY = int(os.environ.get("SYNCLINE_HISTORIES", "300"))
 #: Explaining a failure takes many more runs than finding it.

@@ -16,7 +16,8 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from tests.histories import REFUSED, History, Rules, record_id
+from tests.histories import History, Rules
+from tests.misbehaving import REFUSED, record_id
 
 from syncline import MemoryStorage
 from syncline.errors import (

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 from attrs import evolve
-from tests.histories import SETTINGS, History, Rules, record_id
+from tests.histories import SETTINGS, History, Rules
+from tests.misbehaving import record_id
 
 from syncline.errors import CredentialsError, CursorLostError, StorageBusyError, StorageFullError, ThrottledError
 from syncline.records import Page, ReadRequest, ReadStage

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from tests.forest import FOREST_KEYS, ForestHistory, ForestTarget, Planting
-from tests.histories import REFUSED, record_id
+from tests.misbehaving import REFUSED, record_id
 
 from syncline.backlog import DeadReason
 from syncline.records import RecordKey
