@@ -1,7 +1,8 @@
 """Sphinx directives that draw and list what the code says, and the reading of our docstrings.
 
-What lives here: `state-machine` (the diagram and the transitions), `error-tree`, `notice-table`, and the step that
-makes an indented block in a docstring a block of code. Nothing here repeats a fact: it all comes from `syncline`.
+What lives here: `state-machine` (the diagram and the transitions), `error-tree`, `notice-table`, `check-table`, and the
+step that makes an indented block in a docstring a block of code. Nothing here repeats a fact: it all comes from
+`syncline`.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import inspect
 import logging
 from collections.abc import Iterator
+from importlib import import_module
 from typing import Any, ClassVar
 
 import attrs
@@ -184,6 +186,17 @@ class NoticeTable(SphinxDirective):
         return [table(["syncline_event", "Level", "Fields beside syncline_workflow", "When"], rows)]
 
 
+class CheckTable(SphinxDirective):
+    """Every check of a kit: its name, as a difference names it, and its promise."""
+
+    required_arguments = 2
+
+    def run(self) -> list[nodes.Node]:
+        module, checks = self.arguments
+        found = getattr(import_module(module), checks)
+        return [table(["Check", "What it promises"], [[one.__name__, " ".join(one.__doc__.split())] for one in found])]
+
+
 def tree(kind: type[Exception], depth: int = 0) -> Iterator[tuple[int, type[Exception], str]]:
     yield depth, kind, (inspect.getdoc(kind) or "").splitlines()[0].replace("`", "")
     for child in sorted(kind.__subclasses__(), key=lambda found: found.__name__):
@@ -218,6 +231,7 @@ def setup(app: Sphinx) -> dict[str, bool]:
     app.add_directive("state-machine", StateMachine)
     app.add_directive("error-tree", ErrorTree)
     app.add_directive("notice-table", NoticeTable)
+    app.add_directive("check-table", CheckTable)
     app.connect("autodoc-process-docstring", literal_blocks)
     app.connect("autodoc-process-signature", plain_defaults)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
