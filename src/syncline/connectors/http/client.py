@@ -162,11 +162,13 @@ class HttpClient:
             if status in _REDIRECTS:
                 raise _redirected(status, headers.get("location", ""))
             if status in (429, 503):
-                self._close_gate(status, headers.get("retry-after"))
+                self._close_gate(status, headers)
         return Response(status, Headers(headers), body, self.limits, str(address.origin))
 
-    def _close_gate(self, status: int, retry_after: str | None) -> None:
-        wait = parse_retry_after(retry_after, self._clock.now(), self.gate.max_wait)
+    def _close_gate(self, status: int, headers: Mapping[str, str]) -> None:
+        # A date to wait for is one by the service's clock, which need not agree with ours.
+        now = parse_http_date(headers.get("date", "")) or self._clock.now()
+        wait = parse_retry_after(headers.get("retry-after"), now, self.gate.max_wait)
         if status == 503 and wait is None:
             return
         self.gate.close(wait)

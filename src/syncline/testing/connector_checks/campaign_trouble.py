@@ -7,7 +7,7 @@ from collections.abc import Callable
 from syncline.errors import AmbiguousWriteError, ProtocolError, RetryLaterError, ThrottledError, UnavailableError
 from syncline.records import OutcomeKind
 from syncline.testing.connector_checks.campaign_subject import ANN, BOB, CampaignSubject
-from syncline.testing.connector_checks.trouble import Trouble
+from syncline.testing.connector_checks.trouble import WAIT, Trouble
 
 _UNTOUCHED = (Trouble.WAIT_SECONDS, Trouble.AWAY, Trouble.CUT, Trouble.NONSENSE, Trouble.ELSEWHERE)
 
@@ -31,7 +31,7 @@ def check_a_throttled_write_did_not_happen(subject: CampaignSubject) -> None:
         with subject.meeting(Trouble.WAIT_SECONDS):
             error = subject.refused(ThrottledError, verb)
         assert error.principal in {gate.principal for gate in subject.connector.gates}
-        subject.clock.jump(120)
+        subject.clock.jump(WAIT + 1)
     assert list(subject.keys()) == [BOB]
     assert subject.get(BOB) == subject.texts("Bob")
 

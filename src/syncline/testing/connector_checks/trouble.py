@@ -11,8 +11,8 @@ from typing import Any, Final
 
 __all__ = ["FAULTS", "WAIT", "Trouble"]
 
-#: Seconds of silence that a service asks for in the checks.
-WAIT: Final = 40
+#: Seconds of silence that a service asks for in the checks: so many that a slow machine is still inside them.
+WAIT: Final = 600
 
 
 class Trouble(StrEnum):
