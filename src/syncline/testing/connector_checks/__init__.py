@@ -22,6 +22,7 @@ from syncline.testing.connector_checks import (
     campaign_records,
     campaign_schema,
     campaign_trouble,
+    campaign_workflow,
     campaign_writes,
     dynamics_changes,
     dynamics_reading,
@@ -51,7 +52,7 @@ def _checks(*rooms: ModuleType) -> tuple[Callable[[Any], None], ...]:
 
 #: What a `CampaignConnector` promises.
 CAMPAIGN_CHECKS: Final[tuple[Callable[[CampaignSubject], None], ...]] = _checks(
-    access, trouble_reading, campaign_schema, campaign_records, campaign_writes, campaign_trouble
+    access, trouble_reading, campaign_schema, campaign_records, campaign_writes, campaign_trouble, campaign_workflow
 )
 
 #: What a `DynamicsConnector` promises.
