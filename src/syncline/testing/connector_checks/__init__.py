@@ -27,6 +27,7 @@ from syncline.testing.connector_checks import (
     dynamics_changes,
     dynamics_reading,
     dynamics_rows,
+    dynamics_workflow,
     trouble_reading,
 )
 from syncline.testing.connector_checks.campaign_subject import CampaignSubject
@@ -57,5 +58,5 @@ CAMPAIGN_CHECKS: Final[tuple[Callable[[CampaignSubject], None], ...]] = _checks(
 
 #: What a `DynamicsConnector` promises.
 DYNAMICS_CHECKS: Final[tuple[Callable[[DynamicsSubject], None], ...]] = _checks(
-    access, trouble_reading, dynamics_reading, dynamics_changes, dynamics_rows
+    access, trouble_reading, dynamics_reading, dynamics_changes, dynamics_rows, dynamics_workflow
 )
