@@ -54,6 +54,9 @@ _MOST_AT_ONCE, _AT_ONCE_FIRST = 16, 2
 _PEOPLE = 500
 #: Whom Dynamics did not know is asked for again at the soonest after this, whatever speaks for it.
 _SOON = timedelta(minutes=1)
+#: Rows whose events are remembered from their reading to their turn.
+_REMEMBERED = 20_000
+_NEVER: tuple[int, Event | None] = (-1, None)
 #: Entries that the ledger forgets in one transaction, and what is done in one for what waited too long.
 _FORGOTTEN = 10_000
 
@@ -196,6 +199,9 @@ class _EgressWork(Work):
         #: Files that were found and not read to their end. Only the reader's thread touches it.
         self._pending: deque[tuple[FileSource, FoundFile]] = deque()
         self._files_due = self._people_due = clock.monotonic()
+        #: What the rules made of a row when it was read, by its id, with the read sequence it was queued under: so most
+        #: rows need not be understood a second time when it is their turn.
+        self._made: dict[str, tuple[int, Event]] = {}
         #: People whom Dynamics did not know a moment ago: their events need not be sent to find that out again.
         self._strangers: set[str] = set()
         self._doubt_at = clock.monotonic() + settings.poll_interval.total_seconds()
@@ -356,7 +362,14 @@ class _EgressWork(Work):
                 continue
             key = _key(event, self._definition)
             entries.append(Entry(key=key, seq=seq, payload=raw.to_payload(), lane=Lane.LIVE))
+            self._remember(key.id, seq, event)
         return entries, refusals, nothing
+
+    def _remember(self, record: str, seq: int, event: Event) -> None:
+        before = self._made.pop(record, None)
+        # Of two rows of one event on one page nobody knows here which one the queue keeps.
+        if len(self._made) < _REMEMBERED and (before is None or before[0] != seq):
+            self._made[record] = (seq, event)
 
     # -- writing -------------------------------------------------------------------------------------------------------
 
@@ -382,7 +395,9 @@ class _EgressWork(Work):
         if item.payload is None:
             return dead(item, DeadReason.CONVERSION, "What was read is damaged. Replay the exported files.")
         try:
-            event = event_of(RawEvent.from_payload(item.payload), self._definition)
+            seq, event = self._made.pop(item.key.id, _NEVER)
+            if seq != item.seq:
+                event = event_of(RawEvent.from_payload(item.payload), self._definition)
             if event is None:
                 return skipped(item)
             # An event keeps the id it was read under; what was no event then gets one now.
@@ -474,7 +489,7 @@ def _values(event: Event, table: ActivityTable) -> Iterator[tuple[str, str]]:
 
 def _moment(moment: datetime) -> str:
     # `strftime` takes forty times as long, and does not fill years up to four digits everywhere.
-    return f"{moment.astimezone(UTC).replace(microsecond=0, tzinfo=None).isoformat()}Z"
+    return f"{moment.astimezone(UTC).isoformat(timespec='seconds')[:19]}Z"
 
 
 def _check_length(schema: TableSchema, column: str, value: str) -> None:
