@@ -14,9 +14,9 @@ from tests.consent_histories import run
 from syncline.definitions import OptOutRule
 from syncline.sandbox import Sandbox
 
-HOW_MANY = int(os.environ.get("SYNCLINE_CONSENT_HISTORIES", "300"))
+HOW_MANY = int(os.environ.get("SYNCLINE_CONSENT_HISTORIES", "1000"))
 #: Histories that share one run of the engine.
-TOGETHER = 75
+TOGETHER = 250
 
 
 @pytest.fixture(scope="module")
