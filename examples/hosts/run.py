@@ -27,6 +27,7 @@ import os
 import re
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -155,18 +156,38 @@ def celery(here: Demonstration) -> None:
             "CELERY_RESULT_BACKEND": f"db+{alchemy}",
         }
         with Processes(here.told, here.folder) as host, here.person() as integration:
-            here.kept_in_step(integration, host, lambda: worker_and_beat(host, here.folder))
+            logs: list[Path] = []
+            here.kept_in_step(integration, host, lambda: logs.append(worker_and_beat(host, here.folder)))
+            several_write(here, integration, logs[-1])
             host.end()
-        print(f"  {host.said().count('succeeded in')} ticks")
 
 
-def worker_and_beat(host: Processes, folder: Path) -> None:
-    """As two units of a service manager would."""
+def worker_and_beat(host: Processes, folder: Path) -> Path:
+    """As two units of a service manager would; where the worker logs."""
     worker = ("--app", "hosts.with_celery", "worker", "--concurrency", "4", "--loglevel", "INFO")
     log = host.start("celery", *worker)
     # Whoever uses the tables of the broker first makes them; two at once would stand in each other's way.
     wait_for("the worker is ready", lambda: " ready." in log.read_text(errors="replace"))
     host.start("celery", "--app", "hosts.with_celery", "beat", "--schedule", str(folder / "beat"))
+    return log
+
+
+def several_write(here: Demonstration, integration: Integration, log: Path) -> None:
+    """Enough to do for more than one process, as often as it takes until one that works beside another has told so."""
+    here.sandbox.campaign.add_fault("latency", milliseconds=300, method="POST", path="profile")
+    for number in range(20):
+        here.sandbox.dynamics.load("contact", people(500, 9 + number, clean=True))
+        wait_for("500 more people", lambda: caught_up(integration) and not in_step(here.sandbox))
+        told = re.findall(r"'process': (\d+), 'role': '(\w+)'.*'written': (\d+)", log.read_text(errors="replace"))
+        if any(role == "writer" and int(records) for _, role, records in told):
+            break
+    else:
+        raise RuntimeError(f"nobody ever wrote beside another\n{log.read_text(errors='replace')}")
+    wrote: Counter[str] = Counter()
+    for process, _, records in told:
+        wrote[process] += int(records)
+    print(f"  written by each process: {dict(wrote)}")
+    here.sandbox.campaign.clear_faults()
 
 
 HOSTS: dict[str, Callable[[Demonstration], None]] = {

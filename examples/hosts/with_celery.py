@@ -18,6 +18,7 @@ from celery import Celery
 from celery.signals import worker_process_init, worker_process_shutdown, worker_shutting_down
 
 from syncline import Integration
+from syncline.workflows.settings import EngineSettings
 
 from .integration import connect, workflows
 
@@ -25,8 +26,10 @@ __all__ = ["app", "tick"]
 
 #: Seconds between two ticks of a workflow.
 EVERY = float(os.environ.get("HOST_EVERY", "10"))
-#: How long a cycle works at most.
-SLICE = 3 * EVERY
+#: How long a cycle works at most. Longer than a tick: while there is much to do the next ones bring further workers.
+SLICE = 4 * EVERY
+#: Processes that may work on one workflow at a time. A tick that finds so many at work is over at once.
+WORKERS = 4
 
 app = Celery(
     "host",
@@ -68,7 +71,13 @@ def tick(kind: str) -> dict[str, Any]:
     """One cycle of a workflow. What comes back is for people; nothing depends on it."""
     (workflow,) = (one for one in workflows(_here["integration"]) if one.kind == kind)
     report = workflow.run_cycle(seconds=SLICE, until=leaving)
-    return {"pid": os.getpid(), "end": report.end.value, "status": report.status.value, "written": report.written}
+    return {
+        "process": os.getpid(),
+        "role": None if report.role is None else report.role.value,
+        "end": report.end.value,
+        "status": report.status.value,
+        "written": report.written,
+    }
 
 
 def leaving() -> bool:
@@ -79,7 +88,7 @@ def leaving() -> bool:
 @worker_process_init.connect
 def open_integration(**_: object) -> None:
     """After the fork, once per process."""
-    _here["integration"] = connect()
+    _here["integration"] = connect(EngineSettings(workers=WORKERS))
 
 
 @worker_process_shutdown.connect
