@@ -30,10 +30,12 @@ from syncline.connectors.dynamics import ClientSecret, Dataverse
 from syncline.connectors.file_drop import FileDrop
 from syncline.consent import Reason, Side
 from syncline.definitions import OptOutPair, OptOutRule
+from syncline.errors import DefinitionError
 from syncline.instrumentation import Notice, OptOutDelayed
 from syncline.records import Values
 from syncline.sandbox import Sandbox
 from syncline.storage.sqlite import SQLiteStorage
+from syncline.views.preview import PreviewKind
 from syncline.workflows.base import CycleReport
 from syncline.workflows.cycle import CycleEnd
 from syncline.workflows.settings import EngineSettings
@@ -47,6 +49,7 @@ INGRESS = IngressDefinition(mappings=[TableMapping(table="contact", resource="pr
 SETTINGS = EngineSettings(retry_first=timedelta(milliseconds=5), retry_most=timedelta(milliseconds=20))
 ANN = "11111111-1111-4111-8111-111111111111"
 BOB = "22222222-2222-4222-8222-222222222222"
+EVE = "33333333-3333-4333-8333-333333333333"
 
 
 @pytest.fixture(scope="module")
@@ -471,6 +474,40 @@ def test_the_decision_record_proves_that_nobody_touched_it(sandbox: Sandbox, tmp
 
 def failed(room: Room) -> str:
     return " | ".join(f"{check.name}: {check.detail}" for check in room.opt_out.check().failed)
+
+
+def test_a_preview_tells_who_would_be_opted_out_and_writes_nothing(sandbox: Sandbox) -> None:
+    """X4: by the rule of the day, over what is remembered; afterwards everything is as it was."""
+    room = Room(sandbox)
+    room.load()
+    sandbox.dynamics.update("contact", ANN, donotbulkemail=True)
+    sandbox.campaign.update("profile", BOB, blackListPhone=True)
+    sandbox.dynamics.load("contact", [{"contactid": EVE, "lastname": "New", "donotphone": True}])
+    before = room.flags(), room.flags(BOB)
+    preview = room.opt_out.preview()
+    told = {record.key.id: (record.kind, [str(one) for one in record.fields]) for record in preview}
+    assert told[ANN] == (PreviewKind.UPDATE, ["Campaign blackListEmail: false -> true"])
+    assert told[BOB] == (PreviewKind.UPDATE, ["Dynamics donotphone: false -> true"])
+    assert told[EVE] == (PreviewKind.LEFT_ALONE, [])
+    assert "waits for a profile" in preview.of(PreviewKind.LEFT_ALONE)[0].reason
+    assert (preview.complete, preview.look_ups) == (True, 3)
+    assert (room.flags(), room.flags(BOB)) == before
+    assert len(room.opt_out.why(ANN)) == 0
+    assert room.opt_out.consent.waiting == 0
+    room.sync()
+    (ann,) = room.opt_out.preview(record=ANN.upper())
+    assert ann.kind is PreviewKind.IDENTICAL
+    (nobody,) = room.opt_out.preview(record=EVE.replace("3", "4"))
+    assert (nobody.kind, nobody.reason) == (PreviewKind.LEFT_ALONE, "not in Dynamics")
+    sandbox.dynamics.merge_contacts(ANN, BOB)
+    (bob,) = room.opt_out.preview(record=BOB)
+    assert "merged into contact" in bob.reason
+    assert not room.opt_out.preview(limit=1).complete
+    with pytest.raises(ValueError, match="1 or more"):
+        room.opt_out.preview(limit=0)
+    room.opt_out.edit(OptOutDefinition())
+    with pytest.raises(DefinitionError, match="disabled"):
+        room.opt_out.preview()
 
 
 def test_what_does_not_fit_is_refused_at_the_start(sandbox: Sandbox) -> None:

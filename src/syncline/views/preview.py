@@ -44,7 +44,7 @@ class PreviewKind(StrEnum):
 
 @frozen(kw_only=True)
 class FieldChange:
-    """One Campaign field before and after; `before` is None also for a record that is not there yet."""
+    """One field before and after; `before` is None also for a record that is not there yet."""
 
     name: str
     before: Value = field(repr=False)
@@ -93,14 +93,16 @@ class PreviewedRecord:
 class Preview(Shown):
     """What the definition as last edited would do with some records of a table. Nothing was written to find out."""
 
-    #: The Dynamics table, and the Campaign resource it fills.
+    #: What is read, and what it fills: a Dynamics table and a Campaign resource, or exported files and activities.
     table: str
     resource: str
     records: tuple[PreviewedRecord, ...]
     #: Whether these are all that were asked for; False when the table has further records.
     complete: bool
-    #: How often Campaign was asked for a record: engine calls that the preview itself cost.
+    #: For how many records the other side was asked; of Campaign, engine calls that the preview itself cost.
     look_ups: int
+    #: Whom `look_ups` asked.
+    asked: str = "Campaign"
 
     @property
     def counts(self) -> Mapping[PreviewKind, int]:
@@ -151,7 +153,7 @@ class Preview(Shown):
 
     def _lines(self) -> tuple[str, ...]:
         more = () if self.complete else (f"Only the first {count(len(self))} records were read; more follow.",)
-        return (*more, f"Nothing was written. Campaign was asked for {count(self.look_ups)} records.")
+        return (*more, f"Nothing was written. {self.asked} was asked for {count(self.look_ups)} records.")
 
 
 def _shown(value: Value) -> str:

@@ -40,14 +40,14 @@ from syncline.workflows.verdicts import described, retry_delay
 from syncline.workflows.work import Plan
 from syncline.workflows.writers import Answer, Job
 
-__all__ = ["ConsentLane"]
+__all__ = ["ConsentLane", "Judged"]
 
 #: Rounds with one person in a row; somebody who changes their mind faster than that is come back to.
 _MOST_ROUNDS: Final = 6
 
 
 @frozen(kw_only=True)
-class _Judged:
+class Judged:
     """One channel of one person, considered."""
 
     pair: OptOutPair
@@ -68,7 +68,7 @@ class _Found:
     jobs: list[Job] = field(factory=list)
     settlements: list[Settlement] = field(factory=list)
     #: Contacts that were merged, the ones they were merged into, and what was made of their opt-outs.
-    merged: list[tuple[str, str, Sequence[_Judged]]] = field(factory=list)
+    merged: list[tuple[str, str, Sequence[Judged]]] = field(factory=list)
     #: Contacts whose profiles are missing.
     missing: list[RecordKey] = field(factory=list)
 
@@ -201,18 +201,9 @@ class ConsentLane:
         What is to be remembered of all of them is stored in one transaction, before anything that follows from it.
         """
         found = _Found()
-        people = [item.key.id for item, _ in met]
-        standings = self.storage.standings(self.scope, people)
-        forgotten = [person for person in people if any((person, one) not in standings for one in self.channels)]
-        suppressed = self.storage.suppressed(self.scope, forgotten)
+        considered = self.consider({item.key.id: learnt for item, learnt in met})
         for item, learnt in met:
-            person = item.key.id
-            stays_out = suppressed.get(person, frozenset())
-            judged: Sequence[_Judged] = [
-                self._judge(pair, learnt, standings.get((person, pair.campaign)), pair.campaign in stays_out)
-                for pair in self.parties.pairs
-            ]
-            self._conclude(grant, item, learnt, judged, found)
+            self._conclude(grant, item, learnt, considered[item.key.id], found)
         if found:
             self.storage.note_consent(grant, found.note)
         for person, master, judged in found.merged:
@@ -221,7 +212,25 @@ class ConsentLane:
             self.storage.pull_forward(self.ingress, found.missing)
         return Plan(jobs=found.jobs, settlements=found.settlements)
 
-    def _conclude(self, grant: Grant, item: Item, met: Met, judged: Sequence[_Judged], found: _Found) -> None:
+    def consider(self, met: Mapping[str, Met]) -> dict[str, Sequence[Judged]]:
+        """What the rule makes of people, from what a round with each learnt and what is remembered of them."""
+        standings = self.storage.standings(self.scope, list(met))
+        forgotten = [person for person in met if any((person, one) not in standings for one in self.channels)]
+        suppressed = self.storage.suppressed(self.scope, forgotten)
+        return {
+            person: [
+                self._judge(
+                    pair,
+                    learnt,
+                    standings.get((person, pair.campaign)),
+                    pair.campaign in suppressed.get(person, frozenset()),
+                )
+                for pair in self.parties.pairs
+            ]
+            for person, learnt in met.items()
+        }
+
+    def _conclude(self, grant: Grant, item: Item, met: Met, judged: Sequence[Judged], found: _Found) -> None:
         person, merged = item.key.id, met.master is not None
         writes = _writes(judged, merged=merged)
         if writes and met.rounds < _MOST_ROUNDS:
@@ -243,7 +252,7 @@ class ConsentLane:
         settling = Settling.WRITTEN if met.rounds > 1 else Settling.SKIPPED
         found.settlements.append(Settlement(item=item, settling=settling))
 
-    def _judge(self, pair: OptOutPair, met: Met, known: Standing | None, stays_out: bool) -> _Judged:
+    def _judge(self, pair: OptOutPair, met: Met, known: Standing | None, stays_out: bool) -> Judged:
         # A suppression counts for somebody of whom nothing is known; what they do from then on is their own word.
         standing = (known or Standing(inherited=stays_out)).on(pair.dynamics)
         case = Case(
@@ -252,14 +261,14 @@ class ConsentLane:
             standing=standing,
             apart=met.apart,
         )
-        return _Judged(pair=pair, case=case, known=known, verdict=consider(self.terms, case))
+        return Judged(pair=pair, case=case, known=known, verdict=consider(self.terms, case))
 
     def _note(
         self,
         grant: Grant,
         met: Met,
         person: str,
-        judged: Sequence[_Judged],
+        judged: Sequence[Judged],
         found: _Found,
         *,
         writes: bool,
@@ -280,7 +289,7 @@ class ConsentLane:
         if not writes and not any(one.verdict.held for one in judged):
             found.done.append(person)
 
-    def _decision(self, grant: Grant, person: str, one: _Judged) -> Decision:
+    def _decision(self, grant: Grant, person: str, one: Judged) -> Decision:
         told = ((Side.DYNAMICS, one.verdict.to_dynamics), (Side.CAMPAIGN, one.verdict.to_campaign))
         return Decision(
             at=self.storage.now(),
@@ -298,7 +307,7 @@ class ConsentLane:
             generation=grant.generation,
         )
 
-    def _carry_over(self, grant: Grant, person: str, master: str, judged: Sequence[_Judged]) -> None:
+    def _carry_over(self, grant: Grant, person: str, master: str, judged: Sequence[Judged]) -> None:
         """A contact that was merged hands its opt-outs to the survivor, once each."""
         if master == person:
             return
@@ -371,13 +380,13 @@ def _is_news(side: Side, sighting: Sighting, known: Standing | None) -> bool:
     return sighting.changed_at != known.campaign_at or not known.ripe
 
 
-def _waits_for_profile(judged: Sequence[_Judged]) -> bool:
+def _waits_for_profile(judged: Sequence[Judged]) -> bool:
     """An opt-out without a profile lets the profile come first; asked for once."""
     missing = any(one.verdict.out and one.case.dynamics.exists and not one.case.campaign.exists for one in judged)
     return missing and not any(one.known is not None and one.known.waiting for one in judged)
 
 
-def _recorded(one: _Judged) -> str:
+def _recorded(one: Judged) -> str:
     """A decision in short; empty when there is nothing to keep a record of."""
     verdict, case = one.verdict, one.case
     acts = verdict.held or verdict.to_dynamics is not None or verdict.to_campaign is not None
@@ -390,7 +399,7 @@ def _recorded(one: _Judged) -> str:
     return " ".join(map(str, (verdict.out, *told)))
 
 
-def _writes(judged: Sequence[_Judged], *, merged: bool) -> Writes:
+def _writes(judged: Sequence[Judged], *, merged: bool) -> Writes:
     """What has to be told to whom. A contact that was merged into another one is left alone."""
     contact = {
         one.pair.dynamics: one.verdict.to_dynamics

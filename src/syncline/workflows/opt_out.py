@@ -19,14 +19,16 @@ from syncline.connectors.base import CampaignConnector, ChangedPage, DynamicsCon
 from syncline.connectors.file_source import FileSource
 from syncline.consent import Decision, Side, Sighting, Terms
 from syncline.definition_json import definition_from_json
-from syncline.definitions import OptOutDefinition
+from syncline.definitions import OptOutDefinition, OptOutDirection
 from syncline.errors import CursorLostError, DefinitionError
 from syncline.exported_files import FilePage
 from syncline.instrumentation import Instrumentation, PageRead, ReplayRequested, ResyncStarted
 from syncline.records import Page, ReadPosition, ReadStage
+from syncline.schemas import TableSchema
 from syncline.state_machine import WorkflowEvent, next_state
 from syncline.store import FileCommit, PageCommit, Storage
 from syncline.views.consent import ConsentView, Why
+from syncline.views.preview import Preview
 from syncline.workflows import reading
 from syncline.workflows.base import Workflow
 from syncline.workflows.checks import CheckReport
@@ -41,6 +43,7 @@ from syncline.workflows.consent_round import (
 from syncline.workflows.opt_out_carriers import carries_opt_outs, consent_warnings
 from syncline.workflows.opt_out_checks import preflight
 from syncline.workflows.opt_out_files import EXPORTS, heard_of, next_page
+from syncline.workflows.opt_out_preview import preview_contacts, preview_person
 from syncline.workflows.settings import EngineSettings
 from syncline.workflows.snapshot import Snapshot
 from syncline.workflows.work import Plan, Reading, Work
@@ -104,6 +107,29 @@ class OptOutWorkflow(Workflow[OptOutDefinition]):
         now = {channel: standing.out for (_, channel), standing in standings.items()}
         return Why(person=person, decisions=tuple(decisions), now=now)
 
+    def preview(self, *, record: str | None = None, limit: int = 100) -> Preview:
+        """Who would be opted out or in, and where, by the definition as last edited; writes nothing anywhere.
+
+        - With `record`, the id of one contact; else the first `limit` contacts as a full read gives them.
+        - Both systems are asked about each of them: an engine call in Campaign, which `look_ups` counts.
+        - What exported files say is not looked at, and neither is what Campaign alone knows of others.
+
+        Raises DefinitionError when the direction is disabled or a table is missing, ValueError for a limit below 1, and
+        what the connectors raise.
+        """
+        row = self._row()
+        definition = self._parse(row.definition)
+        if definition.direction is OptOutDirection.DISABLED:
+            raise DefinitionError("the direction is disabled", path="direction", remedy="Choose one, and add pairs.")
+        self._heed_gates()
+        contact, profile = self._dynamics.describe(CONTACT), self._campaign.describe(PROFILE)
+        if contact is None or profile is None:
+            raise DefinitionError("contact or profile cannot be seen", remedy="check() says what is missing.")
+        lane = self._lane(definition, contact, profile)
+        if record is not None:
+            return preview_person(lane, record.strip().strip("{}").lower())
+        return preview_contacts(lane, limit, self._settings.overlap_margin)
+
     @property
     def consent(self) -> ConsentView:
         """Which opt-outs are at risk, which opt-ins are held, who waits for a profile; and the decision record."""
@@ -152,7 +178,13 @@ class OptOutWorkflow(Workflow[OptOutDefinition]):
 
     def _work(self, snapshot: Snapshot) -> Work:
         definition = cast(OptOutDefinition, definition_from_json(snapshot.definition))
-        lane = ConsentLane(
+        lane = self._lane(definition, snapshot.sources[CONTACT], snapshot.targets[PROFILE])
+        asks = definition.poll_campaign and definition.direction.writes_dynamics
+        files = self._files if definition.direction.writes_dynamics else None
+        return _OptOutWork(lane, self._clock, poll_campaign=asks, files=files)
+
+    def _lane(self, definition: OptOutDefinition, contact: TableSchema, profile: TableSchema) -> ConsentLane:
+        return ConsentLane(
             workflow=self.id,
             table=CONTACT,
             ingress=f"{self._scope}/ingress",
@@ -164,8 +196,8 @@ class OptOutWorkflow(Workflow[OptOutDefinition]):
             parties=Parties.of(
                 pairs=definition.pairs,
                 key_field=definition.key,
-                contact=snapshot.sources[CONTACT],
-                profile=snapshot.targets[PROFILE],
+                contact=contact,
+                profile=profile,
                 dynamics=self._dynamics,
                 campaign=self._campaign,
                 clock=self._clock,
@@ -174,9 +206,6 @@ class OptOutWorkflow(Workflow[OptOutDefinition]):
             settings=self._settings,
             tell=self._tell,
         )
-        asks = definition.poll_campaign and definition.direction.writes_dynamics
-        files = self._files if definition.direction.writes_dynamics else None
-        return _OptOutWork(lane, self._clock, poll_campaign=asks, files=files)
 
     def _gates(self) -> Sequence[Gate]:
         return (*self._dynamics.gates, *self._campaign.gates)
