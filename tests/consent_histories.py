@@ -101,7 +101,7 @@ class Batch:
     """Some people in one run of the integration."""
 
     def __init__(self, sandbox: Sandbox, seed: int, people: int, rule: OptOutRule = OptOutRule.DOCUMENTED) -> None:
-        self.random = random.Random(seed)  # noqa: S311
+        self.random = random.Random(seed)  # noqa: S311 - a history, not a secret
         self.sandbox = sandbox
         self.seed = seed
         self.now = 0.0

@@ -20,8 +20,8 @@ from syncline.exported_files import FileMark, FileRow
 from syncline.file_format import FileFormat
 
 
-def read(data: bytes, format: FileFormat = FileFormat()) -> list[FileRow]:  # noqa: A002, B008 - frozen
-    return list(Rows("log.csv", Content("log.csv", io.BytesIO(data)), format, ()))
+def read(data: bytes, file_format: FileFormat = FileFormat()) -> list[FileRow]:  # noqa: B008 - frozen
+    return list(Rows("log.csv", Content("log.csv", io.BytesIO(data)), file_format, ()))
 
 
 def values(rows: list[FileRow]) -> list[list[str]]:

@@ -34,7 +34,7 @@ class FileSource(ABC):
         """
 
     @abstractmethod
-    def read(self, file: FoundFile, mark: FileMark | None, format: FileFormat, most: int) -> FilePage:  # noqa: A002
+    def read(self, file: FoundFile, mark: FileMark | None, file_format: FileFormat, most: int) -> FilePage:
         """Up to `most` rows behind `mark`, and the mark behind them.
 
         - Without a mark from the beginning. A mark of an earlier state of the file counts as far as the content before

@@ -24,16 +24,16 @@ _LONGEST_TEXT = 4_000
 class Rows:
     """The rows of a content, from where it stands. Iterating ends where the content does."""
 
-    def __init__(self, name: str, content: Content, format: FileFormat, header: tuple[str, ...]) -> None:  # noqa: A002
+    def __init__(self, name: str, content: Content, file_format: FileFormat, header: tuple[str, ...]) -> None:
         self.header = header
         #: Whether the end of the content was reached.
         self.done = False
         self._name = name
         self._content = content
-        self._encoding = format.encoding
-        self._options: dict[str, Any] = {"delimiter": format.delimiter, "strict": True}
-        if format.quote:
-            self._options["quotechar"] = format.quote
+        self._encoding = file_format.encoding
+        self._options: dict[str, Any] = {"delimiter": file_format.delimiter, "strict": True}
+        if file_format.quote:
+            self._options["quotechar"] = file_format.quote
         else:
             self._options["quoting"] = csv.QUOTE_NONE
         #: The lines of the row that is being read.

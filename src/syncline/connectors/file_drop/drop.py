@@ -45,7 +45,8 @@ class FileDrop(FileSource):
 
     `folder` is an absolute path or a `Folder`. Files whose names do not match `pattern` (as in a shell, case matters)
     or begin with a dot are left alone, and so is what was changed less than `quiet` ago: it may still be written. Files
-    are only read: whoever exports them cleans up. `format` is for files that are not written as the definition says.
+    are only read: whoever exports them cleans up. `file_format` is for files that are not written as the definition
+    says.
 
     Files may come in any order, overlap, be exported again under the same name or another, grow, or be empty. One that
     is cut off gives its rows and a problem where it ends.
@@ -56,13 +57,13 @@ class FileDrop(FileSource):
         folder: str | os.PathLike[str] | Folder,
         *,
         pattern: str = "*",
-        format: FileFormat | None = None,  # noqa: A002
+        file_format: FileFormat | None = None,
         quiet: timedelta = timedelta(minutes=1),
         clock: Clock | None = None,
     ) -> None:
         self._folder = folder if isinstance(folder, Folder) else LocalFolder(folder)
         self._pattern = pattern
-        self._format = format
+        self._format = file_format
         self._quiet = quiet
         self._clock = clock or SystemClock()
         self._lock = threading.Lock()
@@ -94,8 +95,8 @@ class FileDrop(FileSource):
     def _is_ours(self, name: str) -> bool:
         return not name.startswith(".") and fnmatchcase(name, self._pattern)
 
-    def read(self, file: FoundFile, mark: FileMark | None, format: FileFormat, most: int) -> FilePage:  # noqa: A002
-        opened = self._taken(file, mark) or self._opened(file.name, mark, self._format or format)
+    def read(self, file: FoundFile, mark: FileMark | None, file_format: FileFormat, most: int) -> FilePage:
+        opened = self._taken(file, mark) or self._opened(file.name, mark, self._format or file_format)
         try:
             rows = list(self._page(opened, most))
             content, found = opened.content, opened.found
@@ -145,14 +146,14 @@ class FileDrop(FileSource):
         if before is not None:
             before.content.close()
 
-    def _opened(self, name: str, mark: FileMark | None, format: FileFormat) -> _Open:  # noqa: A002
+    def _opened(self, name: str, mark: FileMark | None, file_format: FileFormat) -> _Open:
         file, found = self._folder.open(name)
         try:
             content = Content(name, file)
             header = mark.header if mark is not None and _goes_on(content, mark, found) else ()
             if not header:
                 content.measure(0, 0)
-            rows = Rows(name, content, format, header)
+            rows = Rows(name, content, file_format, header)
         except BaseException:
             file.close()
             raise

@@ -114,7 +114,7 @@ class Engine:
         for link in resource.demanding:
             target = self.resources[link.target]
             there, here = (target.key, link.column) if link.column else ("number", link.hidden)
-            found.append(f'EXISTS (SELECT 1 FROM "{target.name}" AS p WHERE p."{there}" = r."{here}")')  # noqa: S608
+            found.append(f'EXISTS (SELECT 1 FROM "{target.name}" AS p WHERE p."{there}" = r."{here}")')  # noqa: S608 - names of resources
         return found
 
     # -- writing ------------------------------------------------------------------------------------------------

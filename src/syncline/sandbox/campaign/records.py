@@ -4,6 +4,8 @@ A record's body holds only what differs from the field's empty value; keys that 
 records. What never lives here: what a value means, or who may see it.
 """
 
+# ruff: noqa: S608 - what is put into SQL are checked names and clauses of our own; every value is bound
+
 from __future__ import annotations
 
 import json
@@ -53,15 +55,15 @@ class Table:
         self._make()
         columns = "".join(f', "{column}"' for column in self.indexed)
         marks = ", ?" * len(self.indexed)
-        self._insert = f'INSERT INTO "{name}" (number, body{columns}) VALUES (?, ?{marks})'  # noqa: S608
+        self._insert = f'INSERT INTO "{name}" (number, body{columns}) VALUES (?, ?{marks})'
         sets = "".join(f', "{column}" = ?' for column in self.indexed)
-        self._update = f'UPDATE "{name}" SET body = ?{sets} WHERE number = ?'  # noqa: S608
-        self._get = f'SELECT body FROM "{name}" WHERE number = ?'  # noqa: S608
-        self._delete = f'DELETE FROM "{name}" WHERE number = ?'  # noqa: S608
-        self._find = {c: f'SELECT number, body FROM "{name}" WHERE "{c}" = ? LIMIT 1' for c in self.indexed}  # noqa: S608
+        self._update = f'UPDATE "{name}" SET body = ?{sets} WHERE number = ?'
+        self._get = f'SELECT body FROM "{name}" WHERE number = ?'
+        self._delete = f'DELETE FROM "{name}" WHERE number = ?'
+        self._find = {c: f'SELECT number, body FROM "{name}" WHERE "{c}" = ? LIMIT 1' for c in self.indexed}
         self._execute = database.execute
-        self._next: int = self._execute(f'SELECT coalesce(max(number), 0) + 1 FROM "{name}"').fetchone()[0]  # noqa: S608
-        self.count: int = self._execute(f'SELECT count(*) FROM "{name}"').fetchone()[0]  # noqa: S608
+        self._next: int = self._execute(f'SELECT coalesce(max(number), 0) + 1 FROM "{name}"').fetchone()[0]
+        self.count: int = self._execute(f'SELECT count(*) FROM "{name}"').fetchone()[0]
 
     def __repr__(self) -> str:
         return f"<Table {self._name} with {self.count} records>"
@@ -107,21 +109,21 @@ class Table:
     ) -> Iterator[tuple[int, Body]]:
         """Records that match the condition; `where` and `order` name columns of the alias `r` only through `column`."""
         clause = f" WHERE {where}" if where else ""
-        sql = f'SELECT number, body FROM "{self._name}" AS r{clause} ORDER BY {order} LIMIT ? OFFSET ?'  # noqa: S608
+        sql = f'SELECT number, body FROM "{self._name}" AS r{clause} ORDER BY {order} LIMIT ? OFFSET ?'
         for number, body in self._execute(sql, (*values, limit, offset)):
             yield number, json.loads(body)
 
     def count_where(self, where: str = "", values: tuple[Any, ...] = ()) -> int:
         if not where:
             return self.count
-        sql = f'SELECT count(*) FROM "{self._name}" AS r WHERE {where}'  # noqa: S608
+        sql = f'SELECT count(*) FROM "{self._name}" AS r WHERE {where}'
         return int(self._execute(sql, values).fetchone()[0])
 
     def repeated(self, field: str) -> list[tuple[Any, int]]:
         """Values of `field` that more than one record has, with how many have it; empty values do not count."""
         expression = self.column(field)
         sql = (
-            f'SELECT {expression} AS value, count(*) FROM "{self._name}" AS r '  # noqa: S608
+            f'SELECT {expression} AS value, count(*) FROM "{self._name}" AS r '
             "WHERE value IS NOT NULL AND value <> '' GROUP BY value HAVING count(*) > 1 ORDER BY value"
         )
         return list(self._execute(sql))
@@ -134,10 +136,10 @@ class Table:
 
     def rewrite(self, drop: str) -> None:
         """Forget a field in every record."""
-        self._execute(f"UPDATE \"{self._name}\" SET body = json_remove(body, '$.{_checked(drop)}')")  # noqa: S608
+        self._execute(f"UPDATE \"{self._name}\" SET body = json_remove(body, '$.{_checked(drop)}')")
 
     def clear(self) -> None:
-        self._execute(f'DELETE FROM "{self._name}"')  # noqa: S608
+        self._execute(f'DELETE FROM "{self._name}"')
         self.count = 0
 
     def _columns(self, body: Body) -> list[Any]:
@@ -151,7 +153,7 @@ class Table:
             if column not in present:
                 run(f'ALTER TABLE "{self._name}" ADD COLUMN "{column}"')
                 path = f'$."{column}"'
-                run(f'UPDATE "{self._name}" SET "{column}" = json_extract(body, ?)', (path,))  # noqa: S608
+                run(f'UPDATE "{self._name}" SET "{column}" = json_extract(body, ?)', (path,))
             run(f'CREATE INDEX IF NOT EXISTS "{self._name}/{column}" ON "{self._name}" ("{column}")')
 
 

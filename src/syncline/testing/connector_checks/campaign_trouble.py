@@ -100,7 +100,7 @@ def check_every_trouble_ends_in_step(subject: CampaignSubject) -> None:
     for number, trouble in enumerate(Trouble):
         with subject.meeting(trouble):
             write = subject.write(ANN, f"Wanted {number}", ambiguous=number > 0)
-            subject.refused((RetryLaterError, ProtocolError), lambda: subject.apply(write))  # noqa: B023
+            subject.refused((RetryLaterError, ProtocolError), lambda: subject.apply(write))  # noqa: B023 - called at once
         subject.clock.jump(1_000)
     subject.apply(subject.write(ANN, "In the end", ambiguous=True))
     assert subject.get(ANN) == subject.texts("In the end")
