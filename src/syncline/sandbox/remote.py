@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from .chunks import chunked
 from .log_exports import ExportedLogs, export_logs
 
 __all__ = ["CampaignControl", "DynamicsControl", "SandboxCommandError", "SystemControl"]
@@ -95,7 +96,7 @@ class DynamicsControl(SystemControl):
     def load(self, table: str, rows: Iterable[dict[str, Any]]) -> int:
         """Upsert many rows by primary key, as another user, without a request. Returns how many."""
         loaded = 0
-        for chunk in _chunks(rows, _CHUNK):
+        for chunk in chunked(rows, _CHUNK):
             loaded += int(self.call("load", table=table, rows=chunk)["loaded"])
         return loaded
 
@@ -205,7 +206,7 @@ class CampaignControl(SystemControl):
     def load(self, resource: str, rows: Iterable[dict[str, Any]]) -> int:
         """Insert many records without engine calls; keys are not checked. Returns how many."""
         loaded = 0
-        for chunk in _chunks(rows, _CHUNK):
+        for chunk in chunked(rows, _CHUNK):
             loaded += int(self.call("load", resource=resource, rows=chunk)["loaded"])
         return loaded
 
@@ -345,14 +346,3 @@ class CampaignControl(SystemControl):
     def drop_key(self, resource: str, *, filtered: bool = False) -> None:
         """Take the identification key away; the filter stays if `filtered`."""
         self.call("drop_key", resource=resource, filtered=filtered)
-
-
-def _chunks(rows: Iterable[dict[str, Any]], size: int) -> Iterator[list[dict[str, Any]]]:
-    chunk: list[dict[str, Any]] = []
-    for row in rows:
-        chunk.append(row)
-        if len(chunk) == size:
-            yield chunk
-            chunk = []
-    if chunk:
-        yield chunk

@@ -10,15 +10,14 @@ import asyncio
 import secrets
 import tempfile
 import threading
-from collections.abc import Iterator
 from concurrent.futures import Future
 from pathlib import Path
-from typing import Any
 
 import attrs
 
 from .campaign import CampaignSandbox
 from .certificates import Certificates, make_certificates
+from .chunks import chunked
 from .clock import SandboxClock
 from .control import ControlDesk, Frame
 from .dynamics import DynamicsSandbox
@@ -126,7 +125,7 @@ class ServerThread:
         }
         token = secrets.token_urlsafe(24)
         ControlDesk(frames, token)
-        for rows in _chunks(people(options.contacts, options.seed), _CHUNK):
+        for rows in chunked(people(options.contacts, options.seed), _CHUNK):
             frames["dynamics"].control("load", {"table": "contact", "rows": rows})
         certificates = self._certificates()
         listeners = Listeners(frames)
@@ -177,14 +176,3 @@ def _named(dynamics: str, campaign: str, suffix: str) -> dict[str, str]:
         f"campaign_{suffix}": f"{campaign}/{CampaignSandbox.organization}",
         f"ims_{suffix}": campaign,
     }
-
-
-def _chunks(rows: Iterator[dict[str, Any]], size: int) -> Iterator[list[dict[str, Any]]]:
-    chunk: list[dict[str, Any]] = []
-    for row in rows:
-        chunk.append(row)
-        if len(chunk) == size:
-            yield chunk
-            chunk = []
-    if chunk:
-        yield chunk

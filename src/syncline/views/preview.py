@@ -16,7 +16,7 @@ from attrs import field, frozen
 
 from syncline.records import RecordKey, Value
 from syncline.views.figures import count
-from syncline.views.shown import Shown
+from syncline.views.records_shown import RecordsShown
 from syncline.views.table import Cell, Column, Note, Table
 
 __all__ = ["FieldChange", "Preview", "PreviewKind", "PreviewedRecord"]
@@ -90,7 +90,7 @@ class PreviewedRecord:
 
 
 @frozen(kw_only=True, repr=False, str=False)
-class Preview(Shown):
+class Preview(RecordsShown[PreviewedRecord, PreviewKind]):
     """What the definition as last edited would do with some records of a table. Nothing was written to find out."""
 
     #: What is read, and what it fills: a Dynamics table and a Campaign resource, or exported files and activities.
@@ -110,33 +110,9 @@ class Preview(Shown):
         found = Counter(record.kind for record in self.records)
         return {kind: found[kind] for kind in PreviewKind}
 
-    def of(self, kind: PreviewKind) -> tuple[PreviewedRecord, ...]:
-        """The records of one kind."""
-        return tuple(record for record in self.records if record.kind is kind)
-
     def as_data(self) -> dict[str, Any]:
         """Only what JSON knows, record values included."""
-        return {
-            "table": self.table,
-            "resource": self.resource,
-            "counts": {kind.value: number for kind, number in self.counts.items()},
-            "records": [record.as_data() for record in self.records],
-            "complete": self.complete,
-            "look_ups": self.look_ups,
-        }
-
-    def __iter__(self) -> Iterator[PreviewedRecord]:
-        return iter(self.records)
-
-    def __len__(self) -> int:
-        return len(self.records)
-
-    def __repr__(self) -> str:
-        return f"<Preview {self.table} -> {self.resource}: {self._summary()}>"
-
-    def _summary(self) -> str:
-        told = ", ".join(f"{count(number)} {kind.value}" for kind, number in self.counts.items() if number)
-        return told or "no records"
+        return {**super().as_data(), "look_ups": self.look_ups}
 
     def _tables(self) -> Sequence[Table]:
         table = Table(

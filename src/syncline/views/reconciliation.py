@@ -6,7 +6,7 @@ I/O.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from enum import StrEnum
 from typing import Any
 
@@ -14,7 +14,7 @@ from attrs import field, frozen
 
 from syncline.records import RecordKey
 from syncline.views.figures import count
-from syncline.views.shown import Shown
+from syncline.views.records_shown import RecordsShown
 from syncline.views.table import Cell, Column, Note, Table
 
 __all__ = ["ReconcileKind", "ReconciledRecord", "Reconciliation"]
@@ -63,7 +63,7 @@ class ReconciledRecord:
 
 
 @frozen(kw_only=True, repr=False, str=False)
-class Reconciliation(Shown):
+class Reconciliation(RecordsShown[ReconciledRecord, ReconcileKind]):
     """Both sides of a table, compared record by record."""
 
     #: The Dynamics table, and the Campaign resource it fills.
@@ -93,36 +93,10 @@ class Reconciliation(Shown):
         told = sum(n for kind, n in self.counts.items() if kind.wrong or kind is ReconcileKind.REFUSED)
         return len(self.records) == told
 
-    def of(self, kind: ReconcileKind) -> tuple[ReconciledRecord, ...]:
-        """The records of one kind."""
-        return tuple(record for record in self.records if record.kind is kind)
-
     def as_data(self) -> dict[str, Any]:
         """Only what JSON knows."""
-        return {
-            "table": self.table,
-            "resource": self.resource,
-            "counts": {kind.value: number for kind, number in self.counts.items()},
-            "records": [record.as_data() for record in self.records],
-            "complete": self.complete,
-            "strangers": self.strangers,
-            "queued": self.queued,
-            "adopted": self.adopted,
-            "calls": self.calls,
-        }
-
-    def __iter__(self) -> Iterator[ReconciledRecord]:
-        return iter(self.records)
-
-    def __len__(self) -> int:
-        return len(self.records)
-
-    def __repr__(self) -> str:
-        return f"<Reconciliation {self.table} -> {self.resource}: {self._summary()}>"
-
-    def _summary(self) -> str:
-        told = ", ".join(f"{count(number)} {kind.value}" for kind, number in self.counts.items() if number)
-        return told or "no records"
+        own = {name: getattr(self, name) for name in ("strangers", "queued", "adopted", "calls")}
+        return {**super().as_data(), **own}
 
     def _tables(self) -> tuple[Table, ...]:
         return (
