@@ -269,14 +269,25 @@ def test_a_silence_that_another_process_was_asked_for_is_kept(integration: Integ
     assert sandbox.campaign.requests()["total"] == 0
 
 
-@pytest.mark.parametrize(
-    "record", ["", "nobody", "00000000-0000-4000-8000-00000000000f", "') or 1 eq 1 or contactid eq ('"]
-)
-def test_an_id_that_no_record_has_is_left_alone(integration: Integration, record: str) -> None:
-    """Whatever somebody types as an id, it is data."""
-    (found,) = integration.ingress.preview(record=record)
+def test_an_id_that_no_record_has_is_left_alone(integration: Integration) -> None:
+    """It counts as deleted, and Syncline never wrote it."""
+    (found,) = integration.ingress.preview(record="00000000-0000-4000-8000-00000000000f")
 
     assert found.kind is PreviewKind.LEFT_ALONE
+
+
+@pytest.mark.parametrize("record", ["", "nobody", "') or 1 eq 1 or contactid eq ('"])
+def test_what_is_no_id_is_refused_before_anybody_is_asked(
+    integration: Integration, sandbox: Sandbox, record: str
+) -> None:
+    """Whatever somebody types as an id, it is data, and the error says what an id looks like."""
+    integration.ingress.preview(limit=1)
+    sandbox.dynamics.clear_requests()
+
+    with pytest.raises(ValueError, match="a GUID such as"):
+        integration.ingress.preview(record=record)
+
+    assert not [one for one in sandbox.dynamics.requests()["kept"] if "contacts" in one["path"]]
 
 
 def test_looking_while_a_first_load_is_paging_does_not_disturb_it(integration: Integration, sandbox: Sandbox) -> None:
