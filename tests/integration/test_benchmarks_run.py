@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from benchmarks import egress, ingress
+from benchmarks import egress, idle, ingress
 from benchmarks import postgres as on_postgres
 from tests.postgres_room import Server
 
@@ -37,6 +37,15 @@ def test_the_benchmark_on_postgresql_runs(postgres: Server, capsys: pytest.Captu
     told = capsys.readouterr().out
     assert "Batches of 20" in told
     assert told.count("1.00 x as long as syncline") == 2
+    assert postgres.ask("SELECT 1 FROM pg_namespace WHERE nspname LIKE 'bench%%'") == []
+
+
+def test_the_benchmark_of_idle_integrations_runs(postgres: Server, capsys: pytest.CaptureFixture[str]) -> None:
+    """Each workflow's call is told with its price, and nothing is left on the server."""
+    idle.main(["--integrations", "2", "--rounds", "1", "--wait", "0", "--url", postgres.url])
+    told = capsys.readouterr().out
+    for expected in ("\ningress ", "\negress ", "\nopt_out ", "KiB of database for each"):
+        assert expected in told
     assert postgres.ask("SELECT 1 FROM pg_namespace WHERE nspname LIKE 'bench%%'") == []
 
 
