@@ -19,6 +19,7 @@ from syncline.events import event_id
 from syncline.records import Event
 from syncline.sandbox import Sandbox
 from syncline.store import DeadLetterStatus
+from syncline.views.preview import PreviewKind
 from syncline.workflows.settings import EngineSettings
 
 STRANGER = "11111111-2222-4333-8444-555555555555"
@@ -133,6 +134,38 @@ def test_a_contact_that_ingress_brings_wakes_its_events(sandbox: Sandbox, tmp_pa
         drain(joined)
         assert (timeline(sandbox)["send"], joined.egress.backlog.set_aside) == (1, 0)
         exact(joined)
+
+
+def test_a_preview_tells_what_would_appear_and_reads_nothing_away(
+    sandbox: Sandbox, joined: Integration, tmp_path: Path
+) -> None:
+    """X4: what would be created, set aside, refused or passed over; the next cycle reads the same rows."""
+    ann, bo, *_ = people(sandbox)
+    rows = [sent(1, ann), sent(2, STRANGER), sent(3, bo, status="0"), "cut off\n"]
+    export(tmp_path, "delivery_log_1.csv", rows)
+    export(tmp_path, "tracking_log_1.csv", [tracked(1, ann)])
+    preview = joined.egress.preview()
+    assert {kind.value: number for kind, number in preview.counts.items() if number} == {
+        "create": 2, "left alone": 1, "filtered out": 1, "refused": 1,
+    }  # fmt: skip
+    assert (preview.complete, preview.look_ups) == (True, 2)
+    (send, opened) = preview.of(PreviewKind.CREATE)
+    assert (send.key.table, opened.key.table) == ("send", "open")
+    assert "subject" in {one.name for one in send.fields}
+    assert "delivery_log_1.csv line 5" in preview.of(PreviewKind.REFUSED)[0].reason
+    assert "Dynamics 365 was asked for 2 records" in str(preview)
+    assert timeline(sandbox) == dict.fromkeys(TABLES, 0)
+    assert joined.egress.backlog.size == 0
+    short = joined.egress.preview(limit=2)
+    assert (len(short), short.complete) == (2, False)
+    joined.egress.start()
+    drain(joined)
+    assert timeline(sandbox) == {"send": 1, "open": 1, "click": 0, "bounce": 0}
+    assert len(joined.egress.preview()) == 0
+    export(tmp_path, "delivery_log_2.csv", [sent(1, ann)])
+    assert joined.egress.preview().of(PreviewKind.IDENTICAL)
+    with pytest.raises(ValueError, match="1 or more"):
+        joined.egress.preview(limit=0)
 
 
 def test_what_waited_too_long_is_discarded_if_the_definition_says_so(sandbox: Sandbox, tmp_path: Path) -> None:

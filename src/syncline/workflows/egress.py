@@ -11,8 +11,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
-from fnmatch import fnmatchcase
+from datetime import timedelta
 from functools import partial
 from typing import ClassVar, cast
 
@@ -23,26 +22,28 @@ from syncline.clock import Clock
 from syncline.connectors.base import DynamicsConnector, Gate
 from syncline.connectors.file_source import FileSource
 from syncline.definition_json import definition_from_json
-from syncline.definitions import ActivityTable, DeliveryLog, EgressDefinition, TrackingLog
-from syncline.errors import ConversionError, SchemaChangedError
-from syncline.events import LogKind, RawEvent, event_id, event_of, is_contact_id, missing_columns, subject_of
-from syncline.exported_files import FilePage, FileRow, FoundFile
+from syncline.definitions import EgressDefinition
+from syncline.errors import ConversionError
+from syncline.events import LogKind, RawEvent, event_id, event_of, is_contact_id
+from syncline.exported_files import FilePage, FoundFile
 from syncline.instrumentation import FileRead, Instrumentation
-from syncline.records import Event, EventKind, NewRow, Outcome, OutcomeKind, RecordKey, Value
-from syncline.schemas import TableSchema
+from syncline.records import Event, EventKind, NewRow, Outcome, OutcomeKind, RecordKey
 from syncline.store import ActionEntry, FileCommit, Refusal, Storage
+from syncline.views.preview import Preview
 from syncline.workflows.base import Workflow
 from syncline.workflows.checks import CheckReport
 from syncline.workflows.concurrency import ConcurrencyLimit
 from syncline.workflows.dead_letters import DeadLetters
 from syncline.workflows.egress_checks import preflight
+from syncline.workflows.egress_preview import EventLook
+from syncline.workflows.event_rows import check_header, key_of, known_events, log_of, mark_name, new_row, raw_of
 from syncline.workflows.settings import EngineSettings
 from syncline.workflows.snapshot import Snapshot
 from syncline.workflows.verdicts import dead, skipped
 from syncline.workflows.work import Plan, Reading, Work
 from syncline.workflows.writers import Answer, Job, Task
 
-__all__ = ["Accepted", "EgressWorkflow", "log_of"]
+__all__ = ["Accepted", "EgressWorkflow"]
 
 #: To the ledger: Dynamics has it. What it says there does not matter, since it is never changed.
 _THERE = b"\x01"
@@ -125,11 +126,30 @@ class EgressWorkflow(Workflow[EgressDefinition]):
         for event in events:
             given += 1
             raw = RawEvent.of(event)
-            key = _key(event_of(raw, every) or event, definition)
+            key = key_of(event_of(raw, every) or event, definition)
             entries[key] = Entry(key=key, seq=0, payload=raw.to_payload())
-        known = _known(self._storage, self.id, entries)
+        known = known_events(self._storage, self.id, entries)
         report = self._storage.accept(self.id, [entry for key, entry in entries.items() if key not in known])
         return Accepted(queued=report.queued, known=given - report.queued)
+
+    def preview(self, *, limit: int = 100) -> Preview:
+        """What would become of the next `limit` rows of exported files, by the definition as last edited.
+
+        Writes and notes nothing: the files are read again by the next cycle. Dynamics is asked whom it knows of the
+        people in them, `look_ups` of them. An event that is in two of these rows shows twice and is created once. What
+        was pushed, or is queued already, does not show. Raises DefinitionError when an activity table is missing,
+        SchemaChangedError when a file lacks a column, ValueError for a limit below 1, and what the connectors raise.
+        """
+        row = self._row()
+        self._heed_gates()
+        look = EventLook(
+            workflow=self.id,
+            definition=self._parse(row.definition),
+            dynamics=self._dynamics,
+            sources=self._sources,
+            storage=self._storage,
+        )
+        return look.preview(limit)
 
     def replay(self, *, by: str = "") -> int:
         """Read every exported file that still lies there once more, from the next cycle on; how many were read before.
@@ -284,14 +304,14 @@ class _EgressWork(Work):
         while self._pending:
             source, file = self._pending[0]
             log = log_of(file.name, self._definition)
-            mark = self._marks.get(_mark_name(source, file.name))
+            mark = self._marks.get(mark_name(source, file.name))
             if log is None or (mark is not None and mark.done and evolve(mark, name=file.name).is_of(file)):
                 self._pending.popleft()
                 continue
             try:
                 before = None if mark is None else evolve(mark, name=file.name)
                 page = source.read(file, before, self._definition.file_format, self._settings.file_page)
-                self._check_header(page, log)
+                check_header(page, log, self._definition)
             except BaseException:
                 self._pending.popleft()  # the others do not wait for it; it is found again
                 raise
@@ -299,17 +319,6 @@ class _EgressWork(Work):
                 self._pending.popleft()
             return _Read(source=source, log=log, page=page)
         return None
-
-    def _check_header(self, page: FilePage, log: LogKind) -> None:
-        header = page.mark.header
-        missing = missing_columns(header, _log(self._definition, log), self._definition.kinds) if header else []
-        if missing:
-            raise SchemaChangedError(
-                f"The file {page.mark.name} has no column {', '.join(missing)}.",
-                table=page.mark.name,
-                field=missing[0],
-                remedy="Nothing of it was read. Export the column, or name it in the definition, and start again.",
-            )
 
     def _keep_page(self, grant: Grant, asked_at: float, answer: object) -> int:
         read = cast("_Read | None", answer)
@@ -319,9 +328,9 @@ class _EgressWork(Work):
         rows, stands = read.page.rows, read.page.mark
         seq = self._storage.next_read(grant)
         entries, refusals, nothing = self._decide(read, seq)
-        known = _known(self._storage, self._workflow, [entry.key for entry in entries])
+        known = known_events(self._storage, self._workflow, [entry.key for entry in entries])
         new = [entry for entry in entries if entry.key not in known]
-        mark = evolve(stands, name=_mark_name(read.source, stands.name))
+        mark = evolve(stands, name=mark_name(read.source, stands.name))
         skipped_rows = nothing + len(entries) - len(new)
         commit = FileCommit(mark=mark, entries=new, refusals=refusals, skipped=skipped_rows)
         report = self._storage.commit_file(grant, commit)
@@ -348,7 +357,7 @@ class _EgressWork(Work):
         refusals: list[Refusal] = []
         nothing = 0
         for row in read.page.rows:
-            raw = _raw(row, read.log, read.page.mark.name)
+            raw = raw_of(row, read.log, read.page.mark.name)
             try:
                 event = event_of(raw, self._definition)
             except ConversionError as error:
@@ -360,7 +369,7 @@ class _EgressWork(Work):
             if event is None:
                 nothing += 1
                 continue
-            key = _key(event, self._definition)
+            key = key_of(event, self._definition)
             entries.append(Entry(key=key, seq=seq, payload=raw.to_payload(), lane=Lane.LIVE))
             self._remember(key.id, seq, event)
         return entries, refusals, nothing
@@ -402,25 +411,13 @@ class _EgressWork(Work):
                 return skipped(item)
             # An event keeps the id it was read under; what was no event then gets one now.
             known = "" if item.key.table == _UNREADABLE else item.key.id
-            row = self._new_row(event, known or event_id(event, self._definition.instance))
+            row = new_row(event, known or event_id(event, self._definition.instance), self._definition, self._schemas)
         except ConversionError as error:
             return dead(item, DeadReason.CONVERSION, str(error), error.field)
         if event.contact in self._strangers or not is_contact_id(event.contact):
             return Settlement(item=item, settling=Settling.SET_ASIDE, person=event.contact)
         task = Task(item=item, fingerprint=_THERE, fingerprint_if_created=_THERE, person=event.contact)
         return event.kind, task, row
-
-    def _new_row(self, event: Event, record: str) -> NewRow:
-        table = self._definition.activities[event.kind]
-        schema = self._schemas[table.table]
-        values = {column: value for column, value in _values(event, table) if value}
-        for column, value in values.items():
-            _check_length(schema, column, value)
-        return NewRow(
-            id=record,
-            values=cast("Mapping[str, Value]", values),
-            links={table.regarding: RecordKey(table="contact", id=event.contact)},
-        )
 
     def _jobs(self, rows: Mapping[EventKind, list[tuple[Task, NewRow]]]) -> Iterator[Job]:
         for kind, made in rows.items():
@@ -438,69 +435,6 @@ class _EgressWork(Work):
             if isinstance(answer, Outcome) and answer.kind is OutcomeKind.PARENT_UNKNOWN:
                 self._strangers.add(task.person)
         return answers
-
-
-def log_of(file: str, definition: EgressDefinition) -> LogKind | None:
-    """Which log a file is an export of, by its name."""
-    if fnmatchcase(file, definition.delivery_log.files):
-        return LogKind.DELIVERY
-    return LogKind.TRACKING if fnmatchcase(file, definition.tracking_log.files) else None
-
-
-def _log(definition: EgressDefinition, log: LogKind) -> DeliveryLog | TrackingLog:
-    return definition.delivery_log if log is LogKind.DELIVERY else definition.tracking_log
-
-
-def _mark_name(source: FileSource, file: str) -> str:
-    """Files of one name in two sources are two files."""
-    return f"{source.name}: {file}"
-
-
-def _raw(row: FileRow, log: LogKind, file: str) -> RawEvent:
-    return RawEvent(log=log, values=row.values, file=file, line=row.line, problem=row.problem, text=row.text)
-
-
-def _key(event: Event, definition: EgressDefinition) -> RecordKey:
-    return RecordKey(table=event.kind.value, id=event_id(event, definition.instance))
-
-
-def _known(storage: Storage, workflow: str, keys: Iterable[RecordKey]) -> set[RecordKey]:
-    """Those of these events that Dynamics is known to have."""
-    wanted: dict[str, list[str]] = {}
-    for key in keys:
-        wanted.setdefault(key.table, []).append(key.id)
-    return {
-        RecordKey(table=table, id=found)
-        for table, ids in wanted.items()
-        for found in storage.ledger(workflow, table, ids)
-    }
-
-
-def _values(event: Event, table: ActivityTable) -> Iterator[tuple[str, str]]:
-    yield table.subject, subject_of(event) or event.kind.value
-    yield table.campaign_name, event.campaign
-    yield table.delivery_name, event.delivery
-    yield table.occurred_on, _moment(event.occurred_on)
-    if table.mirror_page_url is not None:
-        yield table.mirror_page_url, event.mirror_page_url
-    if table.tracking_url is not None:
-        yield table.tracking_url, event.tracking_url
-
-
-def _moment(moment: datetime) -> str:
-    # `strftime` takes forty times as long, and does not fill years up to four digits everywhere.
-    return f"{moment.astimezone(UTC).isoformat(timespec='seconds')[:19]}Z"
-
-
-def _check_length(schema: TableSchema, column: str, value: str) -> None:
-    known = schema.fields.get(column)
-    most = None if known is None else known.max_length
-    if most is not None and len(value) > most:
-        raise ConversionError(
-            f"{schema.name}.{column} takes {most} characters and the event has {len(value)}",
-            field=column,
-            remedy="Make the column longer in Dynamics 365, then retry.",
-        )
 
 
 def _raise(error: BaseException) -> None:
