@@ -23,7 +23,7 @@ from syncline.views import MappingSuggestion, WorkflowList
 from syncline.workflows.egress import EgressWorkflow
 from syncline.workflows.ingress import IngressWorkflow
 from syncline.workflows.opt_out import OptOutWorkflow
-from syncline.workflows.settings import EngineSettings
+from syncline.workflows.settings import EngineSettings, WorkflowOptions
 
 __all__ = ["Integration"]
 
@@ -62,16 +62,18 @@ class Integration:
         self.campaign = campaign
         self.storage = storage
         self._opt_out_files = opt_out_files
-        tell = Instrumentation(hooks)
+        options: WorkflowOptions = {
+            "integration": name,
+            "clock": clock,
+            "settings": settings,
+            "tell": Instrumentation(hooks),
+        }
         self.ingress = IngressWorkflow(
             dynamics=dynamics,
             campaign=campaign,
             storage=storage,
             definition=ingress,
-            integration=name,
-            clock=clock,
-            settings=settings,
-            tell=tell,
+            **options,
         )
         self.opt_out = OptOutWorkflow(
             dynamics=dynamics,
@@ -79,20 +81,14 @@ class Integration:
             storage=storage,
             definition=opt_out,
             files=opt_out_files,
-            integration=name,
-            clock=clock,
-            settings=settings,
-            tell=tell,
+            **options,
         )
         self.egress = EgressWorkflow(
             dynamics=dynamics,
             storage=storage,
             events=events,
             definition=egress,
-            integration=name,
-            clock=clock,
-            settings=settings,
-            tell=tell,
+            **options,
         )
         self._events = (events,) if isinstance(events, FileSource) else tuple(events)
 

@@ -45,6 +45,7 @@ from syncline import (
     asynchronous,
 )
 from syncline.connectors.file_drop import FileDrop
+from syncline.consent import ChainCheck, Seal
 from syncline.erasure import Erased
 from syncline.exported_files import FileMark, FileRow
 from syncline.file_format import FileFormat
@@ -71,7 +72,8 @@ from syncline.views import (
     progress_bar,
 )
 from syncline.workflows.base import CycleReport
-from syncline.workflows.egress import Accepted
+from syncline.workflows.egress import Accepted, EgressWorkflow
+from syncline.workflows.settings import WorkflowOptions
 
 
 def definitions() -> tuple[IngressDefinition, EgressDefinition, OptOutDefinition]:
@@ -166,6 +168,22 @@ def look_ahead(integration: Integration) -> None:
     assert_type(forecast.calls.certainty, Certainty)
     assert_type(forecast.table("contact"), TableForecast)
     assert_type(forecast.table("contact").read, NextRead)
+
+
+def look_at_the_others(integration: Integration) -> bool:
+    assert_type(integration.egress.preview(limit=10), Preview)
+    assert_type(integration.opt_out.preview(record="00000000-0000-4000-8000-000000000001"), Preview)
+    consent = integration.opt_out.consent
+    assert_type(consent.seal, Seal)
+    found = consent.verify(str(consent.seal))
+    assert_type(found, ChainCheck)
+    assert_type(found.broken_at, int | None)
+    return found.ok
+
+
+def egress_alone(integration: Integration, storage: Storage) -> EgressWorkflow:
+    options: WorkflowOptions = {"integration": "acme", "settings": None}
+    return EgressWorkflow(dynamics=integration.dynamics, storage=storage, **options)
 
 
 def suggest(integration: Integration) -> TableMapping:

@@ -93,6 +93,8 @@ class Workflow(ABC, Generic[D]):
     ) -> None:
         """`definition` is the first default: once the storage has one, that one counts until `edit`."""
         self.id = f"{integration}/{self.kind}"
+        #: The integration, by which the storage knows what its workflows have in common.
+        self._scope = integration
         self._storage = storage
         self._first_definition = definition_to_json(definition)
         self._clock = clock or SystemClock()

@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import timedelta
 from functools import partial
-from typing import ClassVar, cast
+from typing import ClassVar, Unpack, cast
 
 from attrs import evolve, frozen
 
@@ -37,7 +37,7 @@ from syncline.workflows.dead_letters import DeadLetters
 from syncline.workflows.egress_checks import preflight
 from syncline.workflows.egress_preview import EventLook
 from syncline.workflows.event_rows import check_header, key_of, known_events, log_of, mark_name, new_row, raw_of
-from syncline.workflows.settings import EngineSettings
+from syncline.workflows.settings import EngineSettings, WorkflowOptions
 from syncline.workflows.snapshot import Snapshot
 from syncline.workflows.verdicts import dead, skipped
 from syncline.workflows.work import Plan, Reading, Work
@@ -88,19 +88,9 @@ class EgressWorkflow(Workflow[EgressDefinition]):
         storage: Storage,
         events: FileSource | Iterable[FileSource] = (),
         definition: EgressDefinition | None = None,
-        integration: str = "default",
-        clock: Clock | None = None,
-        settings: EngineSettings | None = None,
-        tell: Instrumentation | None = None,
+        **options: Unpack[WorkflowOptions],
     ) -> None:
-        super().__init__(
-            storage,
-            definition or EgressDefinition(),
-            integration=integration,
-            clock=clock,
-            settings=settings,
-            tell=tell,
-        )
+        super().__init__(storage, definition or EgressDefinition(), **options)
         self._dynamics = dynamics
         self._sources = (events,) if isinstance(events, FileSource) else tuple(events)
         self._limit = ConcurrencyLimit(min(self._settings.writers, _MOST_AT_ONCE), start=_AT_ONCE_FIRST)

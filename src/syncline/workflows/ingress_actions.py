@@ -7,14 +7,14 @@ its own; what happens within a cycle is in `syncline.workflows.ingress`.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Unpack
 
 from attrs import evolve
 
-from syncline.clock import Clock
 from syncline.connectors.base import CampaignConnector, DynamicsConnector, Gate
 from syncline.definitions import IngressDefinition
 from syncline.errors import ActionNotAvailableError, DefinitionError
-from syncline.instrumentation import Instrumentation, ReplayRequested
+from syncline.instrumentation import ReplayRequested
 from syncline.state_machine import WorkflowEvent, next_state
 from syncline.store import Storage
 from syncline.sweeps import Sweep
@@ -31,7 +31,7 @@ from syncline.workflows.next_start import NextStart
 from syncline.workflows.preview import preview_record, preview_table
 from syncline.workflows.reconcile import reconcile
 from syncline.workflows.schema_guard import schema_guard
-from syncline.workflows.settings import EngineSettings
+from syncline.workflows.settings import WorkflowOptions
 
 __all__ = ["IngressActions"]
 
@@ -46,22 +46,11 @@ class IngressActions(Workflow[IngressDefinition]):
         campaign: CampaignConnector,
         storage: Storage,
         definition: IngressDefinition | None = None,
-        integration: str = "default",
-        clock: Clock | None = None,
-        settings: EngineSettings | None = None,
-        tell: Instrumentation | None = None,
+        **options: Unpack[WorkflowOptions],
     ) -> None:
-        super().__init__(
-            storage,
-            definition or IngressDefinition(),
-            integration=integration,
-            clock=clock,
-            settings=settings,
-            tell=tell,
-        )
+        super().__init__(storage, definition or IngressDefinition(), **options)
         self._dynamics = dynamics
         self._campaign = campaign
-        self._scope = integration
 
     def start(self, *, by: str = "") -> None:
         """Ask for a start: STOPPED or FAILED becomes STARTING, and the next cycle checks and runs.

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from functools import partial
-from typing import ClassVar, Final, cast
+from typing import ClassVar, Final, Unpack, cast
 
 from attrs import evolve
 
@@ -22,7 +22,7 @@ from syncline.definition_json import definition_from_json
 from syncline.definitions import OptOutDefinition, OptOutDirection
 from syncline.errors import CursorLostError, DefinitionError
 from syncline.exported_files import FilePage
-from syncline.instrumentation import Instrumentation, PageRead, ReplayRequested, ResyncStarted
+from syncline.instrumentation import PageRead, ReplayRequested, ResyncStarted
 from syncline.records import Page, ReadPosition, ReadStage
 from syncline.schemas import TableSchema
 from syncline.state_machine import WorkflowEvent, next_state
@@ -44,7 +44,7 @@ from syncline.workflows.opt_out_carriers import carries_opt_outs, consent_warnin
 from syncline.workflows.opt_out_checks import preflight
 from syncline.workflows.opt_out_files import EXPORTS, heard_of, next_page
 from syncline.workflows.opt_out_preview import preview_contacts, preview_person
-from syncline.workflows.settings import EngineSettings
+from syncline.workflows.settings import WorkflowOptions
 from syncline.workflows.snapshot import Snapshot
 from syncline.workflows.work import Plan, Reading, Work
 from syncline.workflows.writers import Answer
@@ -72,22 +72,11 @@ class OptOutWorkflow(Workflow[OptOutDefinition]):
         storage: Storage,
         definition: OptOutDefinition | None = None,
         files: FileSource | None = None,
-        integration: str = "default",
-        clock: Clock | None = None,
-        settings: EngineSettings | None = None,
-        tell: Instrumentation | None = None,
+        **options: Unpack[WorkflowOptions],
     ) -> None:
-        super().__init__(
-            storage,
-            definition or OptOutDefinition(),
-            integration=integration,
-            clock=clock,
-            settings=settings,
-            tell=tell,
-        )
+        super().__init__(storage, definition or OptOutDefinition(), **options)
         self._dynamics = dynamics
         self._campaign = campaign
-        self._scope = integration
         self._files = files
 
     # -- looking -------------------------------------------------------------------------------------------------------

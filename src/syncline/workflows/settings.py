@@ -1,18 +1,21 @@
 """The numbers a host may turn, with the defaults of the design.
 
-What lives here: `EngineSettings`. What a user configures about tables and fields is a definition, not a setting.
+What lives here: `EngineSettings`, and what a workflow is given beside its services. What a user configures about tables
+and fields is a definition, not a setting.
 """
 
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Any
+from typing import Any, TypedDict
 
 from attrs import Attribute, field, frozen
 
+from syncline.clock import Clock
+from syncline.instrumentation import Instrumentation
 from syncline.upkeep import Retention
 
-__all__ = ["EngineSettings"]
+__all__ = ["EngineSettings", "WorkflowOptions"]
 
 
 def _positive(_: object, attribute: Attribute[Any], value: float | timedelta) -> None:
@@ -82,3 +85,13 @@ class EngineSettings:
     idle_wait: timedelta = field(default=timedelta(seconds=5), validator=_positive)
     #: How long is kept what is not needed any more.
     retention: Retention = field(factory=Retention)
+
+
+class WorkflowOptions(TypedDict, total=False):
+    """What any workflow may be given beside what it joins."""
+
+    #: Tells the integrations in one storage apart; `default` unless given.
+    integration: str
+    clock: Clock | None
+    settings: EngineSettings | None
+    tell: Instrumentation | None
