@@ -60,7 +60,10 @@ class Connector(ABC):
     @property
     @abstractmethod
     def gates(self) -> Sequence[Gate]:
-        """Every gate this connector's requests pass."""
+        """Every gate this connector's requests pass: a `syncline.connectors.http.ThrottleGate` for each principal, say.
+
+        The same objects each time: the engine closes them for what other workers were told, and keeps what they learn.
+        """
 
     @abstractmethod
     def check_access(self) -> None:
@@ -84,7 +87,11 @@ class Connector(ABC):
 
 
 class DynamicsConnector(Connector):
-    """The Dynamics 365 side of an integration."""
+    """The Dynamics 365 side of an integration.
+
+    Eight things are abstract, and they make ingress; what else it can do a connector adds by overriding. The promises
+    are checked by `syncline.testing.connector_checks.DYNAMICS_CHECKS`.
+    """
 
     @abstractmethod
     def describe(self, table: str, *, language: int = 1033) -> TableSchema | None:
@@ -99,6 +106,7 @@ class DynamicsConnector(Connector):
         - KEYS shows every row that is there from its first page to its last, as changes without values.
         - Changes keep the source's order. A key may appear more than once; the last appearance is the newest.
         - Deletes carry the key only.
+        - A link is all there is to a position: any process reads on with it, and reads the same page again.
 
         Raises CursorLostError when the link is expired or not of this environment, SchemaChangedError when a column
         or the table is gone, ThrottledError, UnavailableError, CredentialsError, ProtocolError, UntrustedUrlError.
@@ -118,6 +126,7 @@ class DynamicsConnector(Connector):
     def update_over(self, table: str, record: str, values: Values, *, etag: str) -> str:
         """Change these columns of a row, only while its version is `etag`; the version that the write left behind.
 
+        Empty where the service does not tell that version, which costs a comparison later and nothing else.
         Raises ConflictError when the row is gone or was changed since, else as `CampaignConnector.update`. A connector
         that cannot do this conditionally must not do it at all: opt-outs would be lost.
         """
@@ -204,7 +213,11 @@ class CampaignCapabilities:
 
 
 class CampaignConnector(Connector):
-    """The Adobe Campaign side of an integration: six small verbs, and one final write made of them."""
+    """The Adobe Campaign side of an integration, or another marketing system in its place.
+
+    Five small verbs look up and change one record; one final write is made of them. Eleven things are abstract. The
+    promises are checked by `syncline.testing.connector_checks.CAMPAIGN_CHECKS`.
+    """
 
     capabilities: CampaignCapabilities = CampaignCapabilities()
 

@@ -32,6 +32,7 @@ def check_it_says_who_it_is(subject: ConnectorSubject) -> None:
     assert principals == [gate.principal for gate in other.gates]
     assert len(set(principals)) == len(principals), "two gates that the storage cannot tell apart"
     assert principals, "no gate: nobody could be asked to wait"
+    assert all(gate is again for gate, again in zip(one.gates, one.gates, strict=True)), "gates that close for nobody"
     other.close()
 
 

@@ -81,9 +81,11 @@ def check_another_process_reads_on(subject: DynamicsSubject) -> None:
         found += _ids(page)
     assert sorted(found) == sorted(ids)
     assert page.delta_link is not None
-    subject.delete(ids[0])
-    assert ids[0] in _ids(subject.read(ReadStage.DELTA, page.delta_link, by=subject.another()))
     other.close()
+    subject.delete(ids[0])
+    third = subject.another()
+    assert ids[0] in _ids(subject.read(ReadStage.DELTA, page.delta_link, by=third))
+    third.close()
 
 
 def check_a_page_that_is_read_twice_brings_the_same(subject: DynamicsSubject) -> None:
