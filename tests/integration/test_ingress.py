@@ -354,9 +354,9 @@ def test_no_request_leaves_inside_a_retry_after_wait(
     drain(integration)
     for person in ids(sandbox)[:20]:
         sandbox.dynamics.update("contact", person, lastname="Throttled")
-    sandbox.campaign.add_fault("throttle", retry_after=2, path="profile", count=1)
+    sandbox.campaign.add_fault("throttle", retry_after=5, path="profile", count=1)
 
-    report = integration.ingress.run_cycle(seconds=0.5)
+    report = integration.ingress.run_cycle()  # without a time to wait in it ends, however fast the machine is
 
     assert report.end is CycleEnd.THROTTLED
     assert integration.ingress.status is WorkflowState.RUNNING
@@ -365,7 +365,7 @@ def test_no_request_leaves_inside_a_retry_after_wait(
     assert any(isinstance(notice, Throttled) for notice in notices)
     drain(integration)
     # What was in flight with the throttled request may still arrive; nothing may leave once its answer is here.
-    assert all(milliseconds < 500 for milliseconds in sandbox.campaign.requests()["early_after_ms"])
+    assert all(milliseconds < 2500 for milliseconds in sandbox.campaign.requests()["early_after_ms"])
     assert differences(sandbox) == []
 
 
