@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from email.utils import parsedate_to_datetime
 from http.client import HTTPConnection, RemoteDisconnected
 from pathlib import Path
@@ -341,6 +342,20 @@ def test_latency_delays_and_then_lets_through(sandbox: Sandbox, stranger: Strang
     began = time.monotonic()
     assert stranger.send("GET", PROFILES).status_code == 503
     assert time.monotonic() - began >= 0.15
+
+
+def test_held_requests_go_on_when_the_rule_is_removed(sandbox: Sandbox, stranger: Stranger) -> None:
+    """A held request is neither answered nor applied until its rule is gone; then the system answers as ever."""
+    rule = sandbox.campaign.add_fault("hold", method="POST")
+    with ThreadPoolExecutor(1) as other:
+        waiting = other.submit(stranger.create, externalId="held")
+        while not sandbox.campaign.requests()["counts"]:
+            assert not waiting.done()
+        assert sandbox.campaign.count("profile") == 0
+        assert not waiting.done()
+        assert sandbox.campaign.clear_faults(rule) == 1
+        waiting.result(timeout=30)
+    assert sandbox.campaign.count("profile") == 1
 
 
 def test_answers_that_are_no_answers(sandbox: Sandbox, stranger: Stranger) -> None:

@@ -54,6 +54,8 @@ class Fault:
     options: dict[str, Any] = attrs.field(factory=dict)
     #: How often the rule acted.
     hits: int = 0
+    #: Set when the rule is removed.
+    gone: asyncio.Event = attrs.field(factory=asyncio.Event, init=False, repr=False, eq=False)
 
     def takes(self, method: str, path: str, drawn: random.Random) -> bool:
         """Whether the rule acts on this request; a use is counted if it does."""
@@ -71,7 +73,8 @@ class Fault:
 
     def told(self) -> dict[str, Any]:
         """The rule as plain data."""
-        return {**attrs.asdict(self), "path": self.path.pattern}
+        told = attrs.asdict(self, filter=lambda attribute, _: attribute.name != "gone")
+        return {**told, "path": self.path.pattern}
 
 
 @attrs.frozen
@@ -118,8 +121,8 @@ class Faults:
 
     def add(self, *, action: str, **rule: Any) -> Fault:
         """Add a rule; what is not a part of a rule is an option of its action. ValueError names an unknown action."""
-        if action not in ACTIONS and action != "latency":
-            raise ValueError(f"no fault is called {action!r}; there are latency, {', '.join(sorted(ACTIONS))}")
+        if action not in ACTIONS and action not in _DELAYS:
+            raise ValueError(f"no fault is called {action!r}; there are {', '.join(sorted([*_DELAYS, *ACTIONS]))}")
         parts = ("method", "path", "count", "skip", "probability")
         chosen = {name: rule.pop(name) for name in parts if rule.get(name) is not None}
         self._made += 1
@@ -129,9 +132,11 @@ class Faults:
 
     def clear(self, name: str = "") -> int:
         """Remove one rule, or all. Returns how many went."""
-        before = len(self.rules)
-        self.rules = [rule for rule in self.rules if name and rule.name != name]
-        return before - len(self.rules)
+        removed = [rule for rule in self.rules if not name or rule.name == name]
+        self.rules = [rule for rule in self.rules if rule not in removed]
+        for rule in removed:
+            rule.gone.set()
+        return len(removed)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         rule, receive = await self._matching(scope, receive)
@@ -142,7 +147,7 @@ class Faults:
         await ACTIONS[rule.action](request)
 
     async def _matching(self, scope: Scope, receive: Receive) -> tuple[Fault | None, Receive]:
-        """The first rule that answers; latencies before it are waited for.
+        """The first rule that answers; latencies and holds before it are waited for.
 
         The request has arrived before the wait, and is acted on after it even if its sender is gone by then.
         """
@@ -150,10 +155,10 @@ class Faults:
         path = scope["path"] + ("?" + query.decode("latin-1") if query else "")
         for rule in self.rules:
             if rule.takes(scope["method"], path, self._drawn):
-                if rule.action != "latency":
+                if rule.action not in _DELAYS:
                     return rule, receive
                 receive = again(await read_body(receive), receive)
-                await asyncio.sleep(rule.options.get("milliseconds", 100) / 1000)
+                await _DELAYS[rule.action](rule)
         return None, receive
 
 
@@ -271,7 +276,20 @@ async def _redirect(request: _Request) -> None:
     await request.answer(request.options.get("status", 302), b"", (b"location", location.encode()))
 
 
-#: action -> what it does; `latency` (milliseconds) is not here: it delays and lets the next rule or the system answer.
+async def _latency(rule: Fault) -> None:
+    """Late by `milliseconds` (100)."""
+    await asyncio.sleep(rule.options.get("milliseconds", 100) / 1000)
+
+
+async def _hold(rule: Fault) -> None:
+    """Held until the rule is removed: what else happens in between is the caller's to decide, not the clock's."""
+    await rule.gone.wait()
+
+
+#: action -> how it delays; the next rule or the system answers.
+_DELAYS: dict[str, Callable[[Fault], Awaitable[None]]] = {"hold": _hold, "latency": _latency}
+
+#: action -> what it does.
 ACTIONS: dict[str, Callable[[_Request], Awaitable[None]]] = {
     "answer": _answer,
     "applied": _applied,
