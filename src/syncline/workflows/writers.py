@@ -104,7 +104,8 @@ class JobDone:
     """What came of a job, row by row."""
 
     job: Job
-    answers: Sequence[Answer]
+    #: Counted, not printed: what somebody else's connector raises may repeat a record.
+    answers: Sequence[Answer] = field(repr=lambda answers: f"<{len(answers)} answers>")
 
 
 @frozen(kw_only=True)

@@ -15,6 +15,7 @@ import re
 from collections.abc import Collection
 from enum import Enum, auto
 
+import attrs
 from attrs import frozen
 
 from syncline.connectors.http import Response
@@ -139,7 +140,8 @@ class Reply:
     """An answer's words, whatever shape they came in."""
 
     status: int
-    text: str
+    #: May repeat a record: not printed.
+    text: str = attrs.field(repr=False)
     #: The gateway's six digits, or an empty string when the engine speaks.
     gateway_code: str = ""
     #: The gateway speaks, and not Campaign behind it.
@@ -149,7 +151,7 @@ class Reply:
 
 @frozen(kw_only=True)
 class Verdict:
-    """What a reply means."""
+    """What a reply means. The service's own words may repeat a record, and are not printed."""
 
     meaning: Meaning
     status: int
@@ -158,10 +160,10 @@ class Verdict:
     #: Campaign's own code such as `RST-360011`, or the gateway's.
     code: str = ""
     #: The field Campaign names; only trustworthy once it is one of ours.
-    field: str = ""
+    field: str = attrs.field(default="", repr=False)
     #: The resource whose record was not found, where the text names it.
-    document: str = ""
-    text: str = ""
+    document: str = attrs.field(default="", repr=False)
+    text: str = attrs.field(default="", repr=False)
     #: The gateway or a proxy speaks, and not Campaign.
     is_outside: bool = False
 

@@ -15,7 +15,7 @@ from collections.abc import Collection
 from enum import Enum, auto
 from typing import Any
 
-from attrs import frozen
+from attrs import field, frozen
 
 from syncline.connectors.http import Response
 from syncline.errors import (
@@ -90,7 +90,8 @@ class Verdict:
     says: str = ""
     remedy: str = ""
     code: str = ""
-    column: str = ""
+    #: Out of the service's own words, which may repeat a record: not printed.
+    column: str = field(default="", repr=False)
     request_id: str = ""
     #: Dataverse itself speaks: the body has its error shape.
     is_dataverse: bool = False

@@ -73,6 +73,9 @@ class WireRequest(NamedTuple):
     head: SecretBytes
     body: bytes | None
 
+    def __repr__(self) -> str:
+        return f"<WireRequest {self.method} to {self.origin}>"  # target and body may hold a record's values
+
 
 class Answer(NamedTuple):
     """An answer: names of headers in lower case, body decoded."""
@@ -80,6 +83,9 @@ class Answer(NamedTuple):
     status: int
     headers: dict[str, str]
     body: bytes
+
+    def __repr__(self) -> str:
+        return f"<Answer {self.status} with {len(self.body)} bytes>"  # headers and body may repeat a record
 
 
 def decoded(answer: Answer, limits: Limits) -> Answer:
