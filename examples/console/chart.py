@@ -39,9 +39,9 @@ def chart_of(samples: Sequence[Sample], size: int, now: datetime) -> Chart | Non
         return None
     begin, end = points[0][0], points[-1][0]
     length = max((end - begin) / timedelta(seconds=1), 1.0)
-    most = max(1, *(number for _, number in points))
+    most = max(number for _, number in points)
     places = [
-        f"{(at - begin) / timedelta(seconds=1) / length * WIDTH:.1f},{HEIGHT - number / most * HEIGHT:.1f}"
+        f"{(at - begin) / timedelta(seconds=1) / length * WIDTH:.1f},{HEIGHT - number / max(1, most) * HEIGHT:.1f}"
         for at, number in points
     ]
     line = " ".join(places)

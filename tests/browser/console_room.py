@@ -8,15 +8,18 @@ from __future__ import annotations
 
 import os
 import shutil
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import pytest
 from attrs import frozen
 from examples.console.sandboxed import world
 from examples.console.serving import serving
-from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, Locator, Page, expect, sync_playwright
+from tests.canary import shown_in
 
 from syncline import Integration
 from syncline.sandbox import Sandbox
@@ -24,6 +27,8 @@ from syncline.sandbox import Sandbox
 #: Milliseconds. Patience is for slow machines; nothing is expected to take this long.
 PATIENCE = int(os.environ.get("SYNCLINE_PATIENCE", "90")) * 1000
 TOKEN = "a token for tests"
+#: Each page tells its title, which stays in a browser's history and in logs of proxies.
+TELL_TITLE = "addEventListener('DOMContentLoaded', () => console.debug('title: ' + document.title))"
 CHROMIUMS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 
 
@@ -57,7 +62,7 @@ class Console:
     address: str
     integrations: tuple[Integration, ...]
     sandboxes: tuple[Sandbox, ...]
-    #: What the browser complained about: scripts that failed, and what the security policy forbade.
+    #: What the browser complained about: scripts that failed, what the security policy forbade, a person in a title.
     complaints: list[str]
 
     @property
@@ -76,6 +81,17 @@ class Console:
     @property
     def backlog(self) -> Locator:
         return self.page.locator("[data-workflow=ingress] [data-backlog]")
+
+    def row(self, kind: str) -> Locator:
+        """A workflow's row of the Workflows page."""
+        return self.page.locator(f"[data-workflow={kind}]")
+
+    def until(self, look: Callable[[], Any], wanted: Any) -> None:
+        """Look at one of the systems again and again until it is as wanted; what was seen last is in the failure."""
+        last = time.monotonic() + PATIENCE / 1000
+        while (seen := look()) != wanted:
+            assert time.monotonic() < last, f"{wanted!r} was wanted, and {seen!r} is what there is"
+            self.page.wait_for_timeout(50)  # lets the browser breathe
 
     def go(self, page: str = "") -> Page:
         """A page of the first instance."""
@@ -98,6 +114,13 @@ class Console:
 Opening = Callable[..., Console]
 
 
+def complaint(told: ConsoleMessage) -> list[str]:
+    """What is wrong with a line of the browser's console."""
+    if told.type == "error":
+        return [told.text]
+    return [f"{told.text} shows {value}"] if told.text.startswith("title: ") and (value := shown_in(told.text)) else []
+
+
 @pytest.fixture
 def opening(chromium: Browser, tmp_path: Path) -> Iterator[Opening]:
     """Opens a console for somebody who logs in; whatever the browser complained about fails the test at its end."""
@@ -115,8 +138,9 @@ def opening(chromium: Browser, tmp_path: Path) -> Iterator[Opening]:
             page = context.new_page()
             page.set_default_timeout(PATIENCE)
             complaints: list[str] = []
+            page.add_init_script(TELL_TITLE)
             page.on("pageerror", lambda error: complaints.append(str(error)))
-            page.on("console", lambda told: complaints.append(told.text) if told.type == "error" else None)
+            page.on("console", lambda told: complaints.extend(complaint(told)))
             if log_in:
                 page.goto("/")
                 page.get_by_label("Token").fill(TOKEN)

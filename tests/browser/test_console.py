@@ -140,7 +140,7 @@ def test_a_dead_letter_is_seen_and_retried(opening: Opening) -> None:
 
 
 def test_the_settings_check_both_connections(opening: Opening) -> None:
-    """Both sides are named, and the checks say what passed and what to do about what did not."""
+    """W9: both sides are named, and the checks say what passed and what to do about what did not."""
     console = opening()
     page = console.go("settings")
     expect(page.get_by_text("Dynamics 365 at 127.0.0.1", exact=False)).to_be_visible()

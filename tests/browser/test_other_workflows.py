@@ -21,16 +21,12 @@ def test_events_travel_and_kinds_are_switched_off(opening: Opening) -> None:
     expect(page.get_by_role("status")).to_contain_text("Saved")
     assert console.integrations[0].egress.definition.kinds == set(EventKind) - {EventKind.OPEN}
     console.go()
-    row = page.locator("[data-workflow=egress]")
+    row = console.row("egress")
     row.get_by_role("button", name="Start Campaign to Microsoft Dynamics 365").click()
     expect(row.locator(".status")).to_have_text("RUNNING")
     expect(row.locator("[data-backlog]")).to_have_text("0")
-    for _ in range(200):
-        counts = {kind: console.sandbox.dynamics.count(f"adobe_email{kind}") for kind in ("send", "open", "click")}
-        if counts == {"send": 30, "open": 0, "click": 3}:
-            break
-        page.wait_for_timeout(100)
-    assert counts == {"send": 30, "open": 0, "click": 3}
+    kinds = ("send", "open", "click")
+    console.until(lambda: [console.sandbox.dynamics.count(f"adobe_email{kind}") for kind in kinds], [30, 0, 3])
     page.goto("/i/contoso/egress")
     page.get_by_role("switch", name="Open events travel").check()
     page.get_by_role("button", name="Save").click()
@@ -50,18 +46,12 @@ def test_opt_outs_travel_and_their_reason_is_shown(opening: Opening) -> None:
     assert definition.direction is OptOutDirection.DYNAMICS_TO_CAMPAIGN
     assert OptOutPair(dynamics="donotemail", campaign="blackListEmail") in definition.pairs
     console.go()
-    row = page.locator("[data-workflow=opt_out]")
+    row = console.row("opt_out")
     row.get_by_role("button", name="Start Opt-In/Out").click()
     expect(row.locator(".status")).to_have_text("RUNNING")
     person = next(iter(console.sandbox.dynamics.rows("contact", ["contactid"])))["contactid"]
     console.sandbox.dynamics.update("contact", person, donotemail=True)
-    for _ in range(600):
-        profile = console.sandbox.campaign.get("profile", person)
-        if profile is not None and profile["blackListEmail"]:
-            break
-        page.wait_for_timeout(100)
-    assert profile is not None
-    assert profile["blackListEmail"]
+    console.until(lambda: (console.sandbox.campaign.get("profile", person) or {}).get("blackListEmail"), True)
     page.goto("/i/contoso/opt_out")
     page.get_by_label("Id of the contact in Dynamics 365").fill(person)
     page.get_by_role("button", name="Show the decisions").click()

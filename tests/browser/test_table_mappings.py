@@ -35,7 +35,7 @@ def saved(console: Console) -> Any:
 
 
 def test_the_whole_story_of_an_edit(opening: Opening) -> None:
-    """Edit while it runs, see that it waits, replay, stop, start: afterwards every profile has the new field."""
+    """W7: edit while it runs, see that it waits, replay, stop, start: afterwards every profile has the new field."""
     console = opening()
     console.start()
     page = console.go("ingress")
@@ -67,15 +67,14 @@ def expect_in_step(console: Console, wanted: dict[str, Any]) -> None:
     """Look at Campaign once the page says that nothing waits; the page is what a person goes by."""
     page = console.go("ingress/backlog")
     expect(page.locator("[data-backlog]")).to_have_text("0")
-    for _ in range(600):
-        found = {
-            one["externalId"]: one["cusScore"]
-            for one in console.sandbox.campaign.rows("profile", ["externalId", "cusScore"])
-        }
-        if all(float(found[key] or 0) == float(value or 0) for key, value in wanted.items()):
-            return
-        page.wait_for_timeout(100)
-    raise AssertionError("the replay did not arrive")
+    scores = {key: float(value or 0) for key, value in wanted.items()}
+    profiles = console.sandbox.campaign.rows
+    console.until(
+        lambda: {
+            one["externalId"]: float(one["cusScore"] or 0) for one in profiles("profile", ["externalId", "cusScore"])
+        },
+        scores,
+    )
 
 
 def test_every_part_of_the_form_is_saved(opening: Opening) -> None:
@@ -217,8 +216,5 @@ def test_both_sides_are_compared_and_differences_queued(opening: Opening) -> Non
     expect(page.get_by_role("row").filter(has_text=person)).to_contain_text("lastName")
     console.go()
     expect(console.backlog).to_have_text("0")
-    for _ in range(100):
-        if console.sandbox.campaign.get("profile", person)["lastName"] != "Behind our back":  # type: ignore[index]
-            return
-        page.wait_for_timeout(100)
-    raise AssertionError("the difference was not mended")
+    mended = lambda: (console.sandbox.campaign.get("profile", person) or {})["lastName"] != "Behind our back"  # noqa: E731
+    console.until(mended, True)
