@@ -175,6 +175,22 @@ def test_records_of_a_circle_that_syncline_did_not_write_are_looked_up(length: i
     assert (letters(history), history.wrongs()) == ({}, [])
 
 
+@pytest.mark.parametrize("length", [1, 2, 3])
+def test_records_of_a_circle_that_were_changed_in_campaign_are_mended(length: int) -> None:
+    """A comparison leaves nothing of what the ledger believed: whether Campaign has them is asked, and not assumed."""
+    history = forest(*(("account", number, "A", "a", None) for number in range(length)))
+    history.drain()
+    for number in range(length):
+        history.grow_all([("account", number, "B", "a", None)])
+        history.world.rows["account", record_id(number)]["parentid"] = record_id((number + 1) % length)
+    history.drain()
+    for row in history.world.stored["cusAccount"]:
+        row["lastName"] = "changed by hand"
+    assert history.workflow.reconcile("account", queue=True).queued == length
+    history.drain()
+    assert (letters(history), history.wrongs()) == ({}, [])
+
+
 def test_a_record_that_is_as_it_was_is_no_dead_letter_any_more() -> None:
     """It was set aside over a change that was taken back: in step again, whether its page or a retry shows it."""
     history = forest(("account", 0, "A", "a", None), ("account", 1, "A", "a", None))

@@ -132,8 +132,7 @@ class Linking:
         if parent.known:
             return self._about_known(item, linked, parent, fresh=fresh)
         if parent.state is not None or parent.key == item.key:
-            there = inquiry is not None and parent.key in inquiry.there
-            return self._about_queued(item, linked, parent, fresh=fresh, there=there)
+            return self._about_queued(item, linked, parent, inquiry)
         if inquiry is not None and parent.key in inquiry.there:
             return _GO
         if parent.dead:
@@ -152,12 +151,14 @@ class Linking:
             return self._waits(item, linked) if fresh else _ASK
         return _GO
 
-    def _about_queued(self, item: Item, linked: LinkedTo, parent: Parent, *, fresh: bool, there: bool) -> Verdict:
+    def _about_queued(self, item: Item, linked: LinkedTo, parent: Parent, inquiry: Inquiry | None) -> Verdict:
         """What Campaign has is waited for too, since it may be a deletion; in a circle nothing is deleted."""
         if circle := self._circle(item.key, parent):
-            if there:
+            if inquiry is None or parent.key not in inquiry.parents:
+                return _ASK
+            if parent.key in inquiry.there:
                 return _GO
-            return self._dead(item, linked, _CIRCLE.format(" -> ".join(map(str, circle))), fresh=fresh)
+            return self._dead(item, linked, _CIRCLE.format(" -> ".join(map(str, circle))), fresh=True)
         if self._expired(item):
             return self._dead(item, linked, self._late(), fresh=True)
         return self._waits(item, linked)
