@@ -1,4 +1,6 @@
-"""A process that starts, stops, edits, replays and works on one workflow, over and over, while others do so too.
+"""A process that starts, stops, edits, replays and works on one workflow, over and over, while another does so too.
+
+Both may work at a time; one of them reads.
 
     python -m tests.acceptance.racer PLACE SCHEMA LOCK SEED ACTIONS
 
@@ -17,6 +19,7 @@ from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
+from attrs import evolve
 from tests.histories import SETTINGS, History, Rules
 from tests.misbehaving import Source, Target
 
@@ -56,7 +59,7 @@ def race(storage: SQLStorage, lock: Path, seed: int, actions: int) -> dict[str, 
         storage=storage,
         integration="race",
         definition=RULES[0].definition(apply_deletes=True),
-        settings=SETTINGS,
+        settings=evolve(SETTINGS, workers=2),
         clock=history.clock,
     )
     doings: dict[str, Callable[[], object]] = {

@@ -66,6 +66,7 @@ def look(storage: SQLStorage, done: Counter[str]) -> None:
     assert steps.count(WorkflowState.RUNNING.value) > 0
     assert row.crashes == 0
     assert row.owner is None
+    assert row.workers == row.vanished == 0
     assert done["met"] == 0
     assert sum(done.values()) == PROCESSES * int(ACTIONS)
     assert storage.audit(workflow) == []

@@ -29,6 +29,7 @@ from syncline.backlog import (
     Lane,
     Operation,
     PutReport,
+    Role,
     Settlement,
     Settling,
 )
@@ -42,6 +43,10 @@ from syncline.testing.storage_checks.subject import ACTION, WORKFLOW, owner, pos
 TTL = timedelta(seconds=60)
 KEYS = [RecordKey(table=table, id=record) for table in ("contact", "account") for record in ("a", "b", "c")]
 FULL = 50
+#: Workers at a time.
+CREW = 3
+#: How many reads ago the oldest entries of a put were read.
+OLDEST = 3
 
 
 @define
@@ -99,7 +104,7 @@ ENTRIES = st.builds(
         conditional,
     ),
     st.sampled_from(KEYS),
-    st.integers(0, 3),
+    st.integers(0, OLDEST),
     st.sampled_from([None, b"{}", b'{"a":1}']),
     st.sampled_from(Lane),
     st.booleans(),
@@ -120,7 +125,10 @@ ENDS = st.tuples(
 
 
 class BacklogMachine(RuleBasedStateMachine):
-    """One workflow, one working process at a time, and processes that were taken over and do not know it."""
+    """One workflow, up to three workers of which one reads, and processes that were taken over and do not know it.
+
+    `grant` and `items` are those of the worker whose turn it is; `crew` has the others.
+    """
 
     def make(self) -> SQLStorage:
         """An empty storage."""
@@ -142,6 +150,10 @@ class BacklogMachine(RuleBasedStateMachine):
         self.totals: Counter[str] = Counter()
         self.lost: list[tuple[Grant, list[Item]]] = []
         self.items: dict[RecordKey, Item] = {}
+        self.crew: list[tuple[Grant, dict[RecordKey, Item]]] = []
+        #: When records were read by key, and pages that were asked for and have not come.
+        self.by_key: dict[RecordKey, int] = {}
+        self.asked_for: list[int] = []
         self.grant = self.acquire()
 
     def teardown(self) -> None:
@@ -151,9 +163,14 @@ class BacklogMachine(RuleBasedStateMachine):
     # -- words ----------------------------------------------------------------------------------------------------
 
     def acquire(self) -> Grant:
-        grant = self.storage.acquire(WORKFLOW, owner(), TTL)
+        grant = self.storage.acquire(WORKFLOW, owner(), TTL, workers=CREW)
         assert grant is not None
         return grant
+
+    def reader(self) -> Grant | None:
+        """The grant of the one that reads, if there is one."""
+        grants = [self.grant, *(grant for grant, _ in self.crew)]
+        return next((grant for grant in grants if grant.role is Role.READER), None)
 
     def place(self) -> int:
         self.places += 1
@@ -169,6 +186,8 @@ class BacklogMachine(RuleBasedStateMachine):
             first=first,
             refresh=refresh,
             only_if_queued=conditional,
+            # The oldest were decided before somebody else wrote the record.
+            decided_on=b"other" if age == OLDEST else self.ledger.get(key),
         )
 
     def model_put(self, entry: Entry, *, ambiguous: bool = False) -> str:
@@ -176,7 +195,7 @@ class BacklogMachine(RuleBasedStateMachine):
         new = Change(entry.seq, entry.payload, entry.lane, entry.first, entry.refresh, ambiguous, place=self.place())
         row = self.rows.get(entry.key)
         if row is None:
-            if entry.only_if_queued:
+            if entry.only_if_queued and entry.decided_on == self.ledger.get(entry.key):
                 return "skipped"
             self.rows[entry.key] = Row(new)
             return "queued"
@@ -220,11 +239,11 @@ class BacklogMachine(RuleBasedStateMachine):
         self.totals["superseded"] += back
 
     def back(self, *, crashed: bool) -> None:
-        """All leased rows return: their owner vanished, or gave its grant back."""
-        self.items.clear()
-        for row in self.rows.values():
-            if row.state is not ItemState.LEASED:
-                continue
+        """All rows of the worker whose turn it is return: it vanished, or gave its grant back."""
+        mine = [self.rows[key] for key in self.items]
+        self.items = {}
+        for row in mine:
+            assert row.state is ItemState.LEASED
             blamed = crashed and row.sending
             if row.waiting is not None:
                 self.follow(row, back=True, written=False, ambiguous=row.sending, crashed=blamed)
@@ -246,9 +265,10 @@ class BacklogMachine(RuleBasedStateMachine):
         self.letters[key] = [letter for letter in self.letters.get(key, []) if letter.seq > seq]
 
     def stale(self) -> list[Item]:
-        """Items of processes that were taken over, whose rows are not leased now."""
+        """Items of processes that were taken over, and of other workers: none of them is this one's."""
         leased = {item.id for item in self.items.values()}
-        return [item for _, items in self.lost for item in items if item.id not in leased][:2]
+        lost = [item for _, items in self.lost for item in items if item.id not in leased][:2]
+        return [*lost, *(item for _, items in self.crew for item in items.values())][:3]
 
     # -- rules ----------------------------------------------------------------------------------------------------
 
@@ -266,14 +286,56 @@ class BacklogMachine(RuleBasedStateMachine):
         self.totals["superseded"] += outcomes["superseded"]
         self.totals["skipped"] += outcomes["skipped"]
 
+    @precondition(lambda self: self.reader() is not None)
+    @rule()
+    def ask_for_a_page(self) -> None:
+        """The reader asks for a page; it comes later, or never."""
+        reader = self.reader()
+        assert reader is not None
+        self.seq = self.storage.next_read(reader)
+        self.asked_for = [*self.asked_for, self.seq][-3:]
+
+    @precondition(lambda self: self.items)
+    @rule(data=st.data())
+    def read_by_key(self, data: st.DataObject) -> None:
+        """A worker has read records by key: what it knows of them is newer than any page that was asked for before."""
+        chosen = data.draw(st.lists(st.sampled_from(sorted(self.items)), unique=True, min_size=1))
+        self.storage.read_by_key(self.grant, [self.items[key] for key in chosen])
+        self.seq += 1
+        for key in chosen:
+            self.by_key[key] = self.seq
+            waiting = self.rows[key].waiting
+            if waiting is not None and not waiting.refresh:
+                waiting.payload, waiting.refresh, waiting.operation = None, True, Operation.UPSERT
+
+    @precondition(lambda self: self.asked_for and self.reader() is not None)
+    @rule(data=st.data(), table=st.sampled_from(TABLES), records=st.lists(st.sampled_from("abc"), unique=True))
+    def a_page_comes(self, data: st.DataObject, table: str, records: list[str]) -> None:
+        """V8: of records that were read by key since it was asked for it is not believed."""
+        seq = self.asked_for.pop(data.draw(st.integers(0, len(self.asked_for) - 1)))
+        self.by_key = {key: read for key, read in self.by_key.items() if key.table != table or read >= seq}
+        entries = [Entry(key=RecordKey(table=table, id=record), seq=seq, payload=b"{}") for record in records]
+        for entry in entries:
+            doubted = self.by_key.get(entry.key, 0) > seq
+            outcome = self.model_put(evolve(entry, payload=None, refresh=True) if doubted else entry)
+            self.totals["put"] += 1
+            self.totals["superseded"] += outcome == "superseded"
+        reader = self.reader()
+        assert reader is not None
+        page = PageCommit(table=table, position=position(), entries=entries, seq=seq)
+        self.storage.commit_page(reader, page)
+
+    @precondition(lambda self: self.reader() is not None)
     @rule(given=ENTRIES)
     def refuse(self, given: tuple[RecordKey, int, bytes | None, Lane, bool, bool, bool]) -> None:
         """A page with a record that the rules refuse."""
-        self.seq = self.storage.next_read(self.grant)
+        reader = self.reader()
+        assert reader is not None
+        self.seq = self.storage.next_read(reader)
         entry = evolve(self.entry(given), payload=b"{}", refresh=False)
         refusal = Refusal(entry=entry, reason=DeadReason.CONVERSION, field="f", message="m")
         page = PageCommit(table=entry.key.table, position=position(), entries=[], refusals=[refusal])
-        self.storage.commit_page(self.grant, page)
+        self.storage.commit_page(reader, page)
         self.totals["put"] += 1
         row = self.rows.get(entry.key)
         first, ambiguous = entry.first, False
@@ -431,22 +493,56 @@ class BacklogMachine(RuleBasedStateMachine):
         self.ahead += seconds
         self.storage.set_time_offset(self.ahead)
         self.grant = self.storage.extend(self.grant, TTL)
+        self.beat()
 
+    def beat(self) -> None:
+        """Every other worker's heartbeat."""
+        self.crew = [(self.storage.extend(grant, TTL), items) for grant, items in self.crew]
+
+    @precondition(lambda self: self.crew)
     @rule()
-    def crash(self) -> None:
-        """The process vanishes, its grant runs out, and another process follows."""
-        self.ahead += TTL.total_seconds() + 1
-        self.storage.set_time_offset(self.ahead)
+    def another_ones_turn(self) -> None:
+        """What follows is done by the worker that has waited longest."""
+        self.crew.append((self.grant, self.items))
+        self.grant, self.items = self.crew.pop(0)
+
+    @precondition(lambda self: len(self.crew) < CREW - 1)
+    @rule()
+    def join(self) -> None:
+        """One worker more."""
+        role = Role.READER if self.reader() is None else Role.WRITER
+        self.crew.append((self.acquire(), {}))
+        assert self.crew[-1][0].role is role
+
+    @precondition(lambda self: len(self.crew) == CREW - 1)
+    @rule()
+    def nobody_more(self) -> None:
+        """As many as are admitted."""
+        assert self.storage.acquire(WORKFLOW, owner(), TTL, workers=CREW) is None
+        assert self.storage.workflow(WORKFLOW).workers == CREW
+
+    @rule(reaped=st.booleans())
+    def crash(self, reaped: bool) -> None:
+        """The worker vanishes and its grant runs out; another worker takes what it had, or whoever comes next."""
+        for _ in range(2):
+            self.ahead += TTL.total_seconds() / 2 + 1
+            self.storage.set_time_offset(self.ahead)
+            self.beat()
         self.lost = [(self.grant, list(self.items.values())), *self.lost][:2]
         self.back(crashed=True)
         before = self.grant
+        assert self.storage.workflow(WORKFLOW).vanished == 1
+        if self.crew and reaped:
+            assert self.storage.reap(self.crew[0][0]) == 1
+            self.grant, self.items = self.crew.pop(0)
+            return
         self.grant = self.acquire()
         assert self.grant.taken_over
         assert self.grant.epoch > before.epoch
 
     @rule()
     def restart(self) -> None:
-        """The process gives its grant back, and the next one takes it."""
+        """The worker gives its grant back, and the next one takes its place."""
         self.lost = [(self.grant, list(self.items.values())), *self.lost][:2]
         self.back(crashed=False)
         self.storage.release(self.grant)
@@ -513,11 +609,14 @@ class BacklogMachine(RuleBasedStateMachine):
             self.rows[key].state, self.rows[key].change.confirmed = ItemState.READY, True
         return len(held)
 
+    @precondition(lambda self: self.reader() is not None)
     @rule(table=st.sampled_from(TABLES), most=st.integers(0, 4))
     def judge(self, table: str, most: int) -> None:
         """Few are let go, many are asked about; what went before counts."""
         held = len(self.held(table))
-        judgement = self.storage.judge_held(self.grant, table, most=most, window=timedelta(days=365))
+        reader = self.reader()
+        assert reader is not None
+        judgement = self.storage.judge_held(reader, table, most=most, window=timedelta(days=365))
         if not held:
             self.asked.discard(table)
         elif table not in self.asked and self.gone[table] + held <= most:

@@ -33,13 +33,14 @@ from syncline.errors import (
 )
 from syncline.instrumentation import DeadLettered, Instrumentation, Throttled, WritesSettled
 from syncline.records import Outcome
-from syncline.store import Sample, Storage
+from syncline.store import Storage
 from syncline.workflows.budget import Budget
 from syncline.workflows.concurrency import ConcurrencyLimit
 from syncline.workflows.cycle_report import CycleEnd, Tally
+from syncline.workflows.depth import add_sample
 from syncline.workflows.owner import note_takeover
 from syncline.workflows.settings import EngineSettings
-from syncline.workflows.verdicts import judge, postponed, released
+from syncline.workflows.verdicts import judge, late, postponed, released
 from syncline.workflows.work import Plan, Reading, Work
 from syncline.workflows.writers import Event, Job, JobDone, LeaseWatch, Midway, ReadDone, WriterPool
 
@@ -167,6 +168,8 @@ class Cycle:
             self._sample()
         except LeaseLostError:
             self._end = CycleEnd.LEASE_LOST
+            self._settlements = late(self._settlements, self._events, self._settings)
+            self._settle()
         return self._end
 
     def _turn(self) -> None:
@@ -259,11 +262,8 @@ class Cycle:
         return page or self._refreshing is not None or bool(self._fruitless and (self._refresh_next or sendable))
 
     def _sample(self) -> None:
-        if not self._reads:
-            return
-        counts = self._storage.counts(self.grant.workflow)
-        sample = Sample(at=self._storage.now(), size=counts.size, written=counts.totals.written)
-        self._storage.add_sample(self.grant.workflow, sample)
+        if self._reads:
+            add_sample(self._storage, self.grant.workflow)
 
     def _judge_idleness(self) -> None:
         reading = self._reading or self._refresh_next or self._refreshing
@@ -541,14 +541,16 @@ class Cycle:
         began = self._clock.monotonic()
         batch, self._settlements = self._settlements, []
         report = self._storage.settle(self.grant, batch)
+        self.tally.refused += report.refused
+        self._settled_at = self._clock.monotonic()
+        if not report.settled:
+            return  # the lease was lost: whoever has these rows now looks at them again
         kinds = Counter(settlement.settling for settlement in batch)
         self.tally.written += kinds[Settling.WRITTEN]
         self.tally.skipped += kinds[Settling.SKIPPED]
         self.tally.dead += kinds[Settling.DEAD]
         self.tally.delayed += kinds[Settling.RETRY]
         self.tally.held += kinds[Settling.HELD]
-        self.tally.refused += report.refused
-        self._settled_at = self._clock.monotonic()
         self._nothing_to_lease = False  # what was released, or waited behind what was settled, is ready now
         for settlement in batch:
             if settlement.settling is Settling.DEAD:

@@ -1,6 +1,6 @@
 """How deep a backlog is and where it is heading.
 
-What lives here: arithmetic over the storage's counts and samples, giving the view that pages show. No I/O.
+What lives here: arithmetic over the storage's counts and samples, giving the view that pages show; and taking a sample.
 """
 
 from __future__ import annotations
@@ -10,16 +10,22 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from syncline.backlog import BacklogCounts, ItemState, Lane
-from syncline.store import Sample
+from syncline.store import Sample, Storage
 from syncline.views.backlog import BacklogView, Trend
 
-__all__ = ["SAMPLES_SINCE", "view_of"]
+__all__ = ["SAMPLES_SINCE", "add_sample", "view_of"]
 
 #: How far back samples are asked for: the trend looks that far, the rate at the newest part.
 SAMPLES_SINCE = timedelta(hours=1)
 _RATE_OVER = timedelta(minutes=5)
 #: A change of the backlog smaller than this share of it, or than this many records, is steady.
 _STEADY_SHARE, _STEADY_RECORDS = 0.05, 10
+
+
+def add_sample(storage: Storage, workflow: str) -> None:
+    """Remember how deep the backlog is now."""
+    counts = storage.counts(workflow)
+    storage.add_sample(workflow, Sample(at=storage.now(), size=counts.size, written=counts.totals.written))
 
 
 def view_of(

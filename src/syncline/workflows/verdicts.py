@@ -7,8 +7,9 @@ is the cycle's business.
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
+from queue import SimpleQueue
 
 from syncline.backlog import DeadReason, Item, Settlement, Settling
 from syncline.errors import (
@@ -25,9 +26,9 @@ from syncline.errors import (
 )
 from syncline.records import Outcome, OutcomeKind
 from syncline.workflows.settings import EngineSettings
-from syncline.workflows.writers import Answer, Task
+from syncline.workflows.writers import Answer, Event, JobDone, Task
 
-__all__ = ["dead", "held", "judge", "postponed", "released", "retry_delay", "skipped"]
+__all__ = ["dead", "held", "judge", "late", "postponed", "released", "retry_delay", "skipped"]
 
 #: For the ledger: the target may have the record, and nobody knows with which values.
 _IN_DOUBT = b""
@@ -120,3 +121,18 @@ def judge(
 def described(error: BaseException) -> str:
     """Our own errors speak without record values; of anything else only the class is safe to repeat."""
     return str(error) if isinstance(error, SynclineError) else f"the connector raised {type(error).__name__}"
+
+
+def late(settlements: Iterable[Settlement], events: SimpleQueue[Event], settings: EngineSettings) -> list[Settlement]:
+    """Of a worker whose lease is lost and whose threads have ended: the writes that were made and not settled yet."""
+    written = [settlement for settlement in settlements if settlement.settling is Settling.WRITTEN]
+    while not events.empty():
+        done = events.get_nowait()
+        for task, answer in zip(done.job.tasks, done.answers, strict=True) if isinstance(done, JobDone) else ():
+            if isinstance(answer, Outcome) and answer.kind is not OutcomeKind.PARENT_UNKNOWN:
+                written.append(judge(task, answer, settings, _never, others_succeed=True))
+    return written
+
+
+def _never() -> datetime:
+    raise AssertionError("what was written is not tried again")

@@ -1,0 +1,35 @@
+"""Several workers drain one workflow, whatever happens to them and to their server.
+
+`python -m tests.acceptance.worker_drills` does so as often as asked.
+"""
+
+from __future__ import annotations
+
+import sys
+
+import pytest
+from tests.acceptance.worker_drills import egress, ingress
+from tests.postgres_room import Server
+
+DRILLS = 5
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(sys.platform == "win32", reason="processes are paused by SIGSTOP"),
+]
+
+
+def test_four_workers_bring_contacts_to_campaign(postgres: Server) -> None:
+    """Killed, paused beyond their lease, cut off and left without a server: nothing lost, doubled or set aside."""
+    report = ingress(postgres, records=20_000, drills=DRILLS)
+
+    assert report.problems == ()
+    assert set(report.drills.values()) == {DRILLS}
+    assert report.taken_over > 0
+
+
+def test_four_workers_bring_events_to_dynamics(postgres: Server) -> None:
+    """Each event is there once, and no late write of a paused worker was applied over what is there."""
+    report = egress(postgres, records=4_000, drills=2)
+
+    assert report.problems == ()
+    assert report.taken_over > 0
