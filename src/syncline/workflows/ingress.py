@@ -80,8 +80,8 @@ class IngressWorkflow(IngressActions):
         return preflight(definition, self._dynamics, self._campaign, previous, elsewhere=elsewhere)
 
     def _warnings(self) -> tuple[str, ...]:
-        carries = carries_opt_outs(self._storage, self.id)
-        return (*(consent_warnings(self._storage, self._scope) if carries else ()), *super()._warnings())
+        told = consent_warnings(self._storage, self._scope)
+        return (*(told if told and carries_opt_outs(self._storage, self.id) else ()), *super()._warnings())
 
     def _work(self, snapshot: Snapshot) -> Work:
         check_environments(snapshot, self._dynamics, self._campaign)
