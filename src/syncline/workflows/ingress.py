@@ -195,12 +195,12 @@ class _IngressWork(Work):
 
     def begin(self, grant: Grant) -> None:
         self._writing.begin(grant)
+        if self._opt_outs is not None:
+            self._opt_outs.begin(grant)
         self._reads = grant.role is Role.READER
         if not self._reads:
             return
         self._guard.begin(grant)
-        if self._opt_outs is not None:
-            self._opt_outs.begin(grant)
         for table in self._positions.keys() - self._plans.keys():
             self._storage.drop_position(self._workflow, table)
             del self._positions[table]
