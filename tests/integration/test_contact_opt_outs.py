@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import timedelta
 from typing import Any
 
 import attrs
 import pytest
+from tests.consent_room import ANN, BOB, CONTACTS, EMAIL, PHONE, SETTINGS, first_day
 from tests.ingress_room import campaign, dataverse
 
 from syncline import (
-    FieldMapping,
     Filter,
     IngressDefinition,
     Integration,
     MemoryStorage,
     OptOutDefinition,
     OptOutDirection,
-    TableMapping,
     WorkflowState,
 )
 from syncline.backlog import Lane
@@ -26,15 +24,8 @@ from syncline.consent import Reason, Side
 from syncline.definitions import Comparison, OptOutPair
 from syncline.sandbox import Sandbox
 from syncline.workflows.base import CycleReport
-from syncline.workflows.settings import EngineSettings
 
-EMAIL = OptOutPair(dynamics="donotbulkemail", campaign="denyListEmail")
-PHONE = OptOutPair(dynamics="donotphone", campaign="blackListPhone")
-NAME = FieldMapping(source="lastname", target="lastName")
-MAPPING = TableMapping(table="contact", resource="profile", fields=[NAME], opt_outs=[EMAIL, PHONE])
-SETTINGS = EngineSettings(retry_first=timedelta(milliseconds=5), retry_most=timedelta(milliseconds=20))
-ANN = "11111111-1111-4111-8111-111111111111"
-BOB = "22222222-2222-4222-8222-222222222222"
+MAPPING = attrs.evolve(CONTACTS, opt_outs=[EMAIL, PHONE])
 
 
 @pytest.fixture(scope="module")
@@ -46,11 +37,7 @@ def both() -> Iterator[Sandbox]:
 @pytest.fixture
 def sandbox(both: Sandbox) -> Sandbox:
     """Both systems as on the first day, with Ann and Bob in Dynamics."""
-    both.dynamics.call("reset")
-    both.campaign.call("reset")
-    flags = {"donotbulkemail": False, "donotphone": False}
-    both.dynamics.load("contact", [{"contactid": one, "lastname": one[:4], **flags} for one in (ANN, BOB)])
-    return both
+    return first_day(both)
 
 
 class Room:

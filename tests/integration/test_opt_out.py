@@ -13,16 +13,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.consent_room import ANN, BOB, CONTACTS, EMAIL, PHONE, SETTINGS, first_day
 from tests.ingress_room import campaign, dataverse
 
 from syncline import (
-    FieldMapping,
     IngressDefinition,
     Integration,
     MemoryStorage,
     OptOutDefinition,
     OptOutDirection,
-    TableMapping,
     WorkflowState,
 )
 from syncline.backlog import Lane
@@ -38,17 +37,8 @@ from syncline.storage.sqlite import SQLiteStorage
 from syncline.views.preview import PreviewKind
 from syncline.workflows.base import CycleReport
 from syncline.workflows.cycle import CycleEnd
-from syncline.workflows.settings import EngineSettings
 
-EMAIL, PHONE = (
-    OptOutPair(dynamics="donotbulkemail", campaign="denyListEmail"),
-    OptOutPair(dynamics="donotphone", campaign="blackListPhone"),
-)
-NAME = FieldMapping(source="lastname", target="lastName")
-INGRESS = IngressDefinition(mappings=[TableMapping(table="contact", resource="profile", fields=[NAME])])
-SETTINGS = EngineSettings(retry_first=timedelta(milliseconds=5), retry_most=timedelta(milliseconds=20))
-ANN = "11111111-1111-4111-8111-111111111111"
-BOB = "22222222-2222-4222-8222-222222222222"
+INGRESS = IngressDefinition(mappings=[CONTACTS])
 EVE = "33333333-3333-4333-8333-333333333333"
 
 
@@ -61,11 +51,7 @@ def both() -> Iterator[Sandbox]:
 @pytest.fixture
 def sandbox(both: Sandbox) -> Sandbox:
     """Both systems as on the first day, with Ann and Bob in Dynamics."""
-    both.dynamics.call("reset")
-    both.campaign.call("reset")
-    flags = {"donotbulkemail": False, "donotphone": False}
-    both.dynamics.load("contact", [{"contactid": one, "lastname": one[:4], **flags} for one in (ANN, BOB)])
-    return both
+    return first_day(both)
 
 
 class Room:
