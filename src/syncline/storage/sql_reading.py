@@ -41,7 +41,7 @@ def positions(tx: Transaction, workflow: str) -> dict[str, ReadPosition]:
 def commit_page(tx: Transaction, held: Held, page: PageCommit) -> PutReport:
     """See `Storage.commit_page`."""
     table_id = tx.table_id(held.workflow_id, page.table)
-    page = _without_doubt(tx, table_id, page)
+    page = _without_doubt(tx, held, table_id, page)
     report = sql_putting.put(tx, held.workflow_id, page.entries)
     for refusal in page.refusals:
         refuse(tx, held, refusal)
@@ -60,24 +60,32 @@ def commit_page(tx: Transaction, held: Held, page: PageCommit) -> PutReport:
     return report
 
 
-def _without_doubt(tx: Transaction, table_id: int, page: PageCommit) -> PageCommit:
-    """The page with what may be older than what was read by key meanwhile to be read by key itself."""
+def _without_doubt(tx: Transaction, held: Held, table_id: int, page: PageCommit) -> PageCommit:
+    """The page with what may be older than what was read by key meanwhile to be read by key itself.
+
+    What another worker has leased and was queued after the page was asked for may have been read by key already, before
+    the source answered the page: nobody knows which of the two is the older.
+    """
     if not page.seq:
         return page
-    doubted = {key_to_id(key) for (key,) in tx.session.rows("read_by_key_since", (table_id, page.seq))}
+    leased = (held.workflow_id, held.epoch, table_id, page.seq)
+    noted = tx.session.rows("read_by_key_since", (table_id, page.seq))
+    doubted = {key_to_id(key) for (key,) in (*noted, *tx.session.rows("leased_since", leased))}
     tx.session.run("forget_read_by_key", (table_id, page.seq))
     if not doubted:
         return page
+    # Newer than what is leased, since it is read from now on: else it would be taken for superseded.
+    seq = tx.next_read(held.workflow_id)
     refused = [refusal.entry for refusal in page.refusals if refusal.entry.key.id in doubted]
     return evolve(
         page,
-        entries=[_anew(entry) if entry.key.id in doubted else entry for entry in [*page.entries, *refused]],
+        entries=[_anew(entry, seq) if entry.key.id in doubted else entry for entry in [*page.entries, *refused]],
         refusals=[refusal for refusal in page.refusals if refusal.entry.key.id not in doubted],
     )
 
 
-def _anew(entry: Entry) -> Entry:
-    return evolve(entry, payload=None, refresh=True, only_if_queued=False)
+def _anew(entry: Entry, seq: int) -> Entry:
+    return evolve(entry, seq=seq, payload=None, refresh=True, only_if_queued=False)
 
 
 def read_by_key(tx: Transaction, held: Held, items: Sequence[Item]) -> None:

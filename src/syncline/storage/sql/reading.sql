@@ -63,3 +63,12 @@ SELECT key FROM read_by_key WHERE table_id = ? AND seq > ?;
 
 -- name: forget_read_by_key
 DELETE FROM read_by_key WHERE table_id = ? AND seq < ?;
+
+-- name: leased_since
+-- Records that other workers have leased and that were queued after a read sequence was given.
+SELECT r.key
+FROM grants g
+JOIN leases l ON l.epoch = g.epoch
+JOIN items i ON i.id = l.id
+JOIN records r ON r.id = l.record_id
+WHERE g.workflow_id = ? AND g.epoch <> ? AND l.table_id = ? AND i.seq > ?;

@@ -323,3 +323,30 @@ def check_a_decision_on_an_older_ledger_is_queued(subject: Subject) -> None:
     unchanged = entry("a", 3, b"as before", only_if_queued=True, decided_on=b"before")
     assert storage.put(reader, [unchanged]).skipped == 1
     subject.exact()
+
+
+def check_a_page_is_not_lost_behind_what_was_queued_after_it_was_asked_for(subject: Subject) -> None:
+    """V8: a record that was queued and leased while a page was on its way is read by key once more, whatever that says.
+
+    The page may be the newer of the two: the other worker may have read the record before the source answered. So a
+    deletion is not lost, nor a change, nor is a refusal taken back by what the other worker writes.
+    """
+    storage = subject.storage
+    reader, writer = subject.worker(), subject.worker()
+    for told, noted in ((b"newer", True), (None, True), (b"newer", False), (None, False), (b"bad", False)):
+        seq = storage.next_read(reader)
+        storage.put(writer, [entry("a", storage.next_read(writer), None, refresh=True)])
+        item = subject.one(writer)
+        if noted:
+            storage.read_by_key(writer, [item])
+        change = entry("a", seq, told)
+        refusal = Refusal(entry=change, reason=DeadReason.CONVERSION, field="f", message="m")
+        page = _page([], seq, [refusal]) if told == b"bad" else _page([change], seq)
+        storage.commit_page(reader, page)
+        subject.exact()
+        subject.end(writer, item)
+        again = subject.one(reader)
+        assert (again.refresh, again.payload) == (True, None)
+        subject.end(reader, again)
+        assert storage.dead_letters(WORKFLOW) == []
+        subject.exact()
