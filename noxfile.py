@@ -61,6 +61,10 @@ def _arrange_path() -> None:
 
 
 _arrange_path()
+#: Where the long campaigns run: they find mistakes in what we decided, not in a Python.
+NEWEST = next((version for version in reversed(VERSIONS) if _find(version)), VERSIONS[-1])
+#: For all other places: everything but those.
+ELSEWHERE = ("-m", "not once")
 
 
 def _group(*names: str) -> list[str]:
@@ -87,9 +91,13 @@ def console(session: nox.Session) -> None:
 
 @nox.session(python=VERSIONS)
 def tests(session: nox.Session) -> None:
-    """Every test, on every Python that pyproject.toml names. `nox -s tests -- tests/unit -k words` narrows it."""
+    """Every test, on every Python that pyproject.toml names; those marked `once` on the newest that is there.
+
+    `nox -s tests -- tests/unit -k words` narrows it.
+    """
     session.install("-e", EVERYTHING, *_group("tests", "clients"))
-    session.run("pytest", *SIDE_BY_SIDE, *_wanted(session, "tests"))
+    everything = ("tests",) if session.python == NEWEST else (*ELSEWHERE, "tests")
+    session.run("pytest", *SIDE_BY_SIDE, *(session.posargs or everything))
 
 
 @nox.session(python=VERSIONS[0])
@@ -97,7 +105,7 @@ def minimums(session: nox.Session) -> None:
     """The oldest versions of the core's dependencies that pyproject.toml admits, under the oldest Python."""
     floors = [re.sub(r">=", "==", asked) for asked in PROJECT["project"]["dependencies"]]
     session.install("-e", EVERYTHING, *floors, *_group("tests"))
-    session.run("pytest", *SIDE_BY_SIDE, *_wanted(session, "tests/unit"), "tests/contract")
+    session.run("pytest", *SIDE_BY_SIDE, *ELSEWHERE, *_wanted(session, "tests/unit"), "tests/contract")
 
 
 @nox.session
@@ -178,7 +186,7 @@ def build(session: nox.Session) -> None:
         (shutil.copytree if Path(name).is_dir() else shutil.copy)(name, _cleared(away / name))
     session.chdir(away)
     session.run("python", "-c", "import syncline; assert 'site-packages' in syncline.__file__, syncline.__file__")
-    session.run("pytest", *SIDE_BY_SIDE, "-o", "pythonpath=.", "tests/unit", "tests/contract")
+    session.run("pytest", *SIDE_BY_SIDE, *ELSEWHERE, "-o", "pythonpath=.", "tests/unit", "tests/contract")
 
 
 def _cleared(path: Path) -> Path:

@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 from tests.acceptance.kill_campaign import campaign
 
+pytestmark = pytest.mark.once
+
 
 @pytest.mark.kills
 @pytest.mark.slow

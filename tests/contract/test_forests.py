@@ -17,6 +17,8 @@ from attrs import evolve, frozen
 from tests.forest import FOREST, ForestHistory, Growth, Planting
 from tests.misbehaving import REFUSED, TOO_LONG
 
+pytestmark = pytest.mark.once
+
 HOW_MANY = int(os.environ.get("SYNCLINE_FORESTS", "500"))
 FIRST = int(os.environ.get("SYNCLINE_FORESTS_FROM", "1"))
 #: Each part is a test of its own, so that several processors share them.

@@ -11,10 +11,13 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, Phase, event, given, settings
 from hypothesis import strategies as st
 from tests.histories import History, Rules
 from tests.misbehaving import REFUSED, TABLES, TOO_LONG
+
+pytestmark = pytest.mark.once
 
 HOW_MANY = int(os.environ.get("SYNCLINE_HISTORIES", "300"))
 #: Explaining a failure takes many more runs than finding it.

@@ -7,6 +7,8 @@ from benchmarks import egress, idle, ingress
 from benchmarks import postgres as on_postgres
 from tests.postgres_room import Server
 
+pytestmark = pytest.mark.once
+
 
 def test_the_ingress_benchmark_runs_and_tells_what_it_measured(capsys: pytest.CaptureFixture[str]) -> None:
     """Everybody brings the same people over and is in the table; Syncline's parts and its goals are told."""

@@ -14,6 +14,8 @@ from tests.consent_histories import run
 from syncline.definitions import OptOutRule
 from syncline.sandbox import Sandbox
 
+pytestmark = pytest.mark.once
+
 HOW_MANY = int(os.environ.get("SYNCLINE_CONSENT_HISTORIES", "1000"))
 #: Histories that share one run of the engine.
 TOGETHER = 250

@@ -35,6 +35,7 @@ def name(page: Path) -> str:
     return str(page.relative_to(REPOSITORY))
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("page", [page for page in PAGES if PYTHON.search(page.read_text(encoding="utf-8"))], ids=name)
 def test_the_blocks_of_a_page_run_in_order(page: Path, tmp_path: Path) -> None:
     """A reader who types a page's blocks one after the other sees no error and no warning."""

@@ -7,6 +7,8 @@ from tests.consent_model import Exploration, World
 
 from syncline.definitions import OptOutDirection, OptOutRule
 
+pytestmark = pytest.mark.once
+
 
 def explored(**world: object) -> Exploration:
     return Exploration(World(**world)).run()  # type: ignore[arg-type]
