@@ -5,6 +5,7 @@ Nothing has to be prepared: each session makes a virtual environment of its own 
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -195,20 +196,50 @@ def _cleared(path: Path) -> Path:
     return path
 
 
+def _host(session: nox.Session, *asked: str) -> str:
+    """The interpreter of a fresh environment with nothing but what a host installs."""
+    away = Path(session.create_tmp()).resolve() / "host"
+    session.run("python", "-m", "venv", "--clear", str(away), silent=True)
+    inside = str(away / ("Scripts" if os.name == "nt" else "bin") / "python")
+    session.run(inside, "-m", "pip", "install", "-q", *asked, external=True)
+    return inside
+
+
 @nox.session
 def audit(session: nox.Session) -> None:
-    """Known weaknesses of everything that Syncline and its extras bring along. Asks the advisories of PyPI."""
-    session.install("pip-audit", EVERYTHING)
-    session.run("pip-audit", "--skip-editable", *session.posargs)
+    """Known weaknesses of everything that Syncline and its extras bring along. Asks the advisories of PyPI.
+
+    What could not be looked up is no pass: the session fails and says so.
+    """
+    session.install("pip-audit")
+    inside = _host(session, EVERYTHING)
+    where = "import sysconfig; print(sysconfig.get_path('purelib'))"
+    packages = str(session.run(inside, "-c", where, external=True, silent=True)).strip()
+    report = Path(session.create_tmp()).resolve() / "audit.json"
+    report.unlink(missing_ok=True)
+    either = (0, 1)  # 1 when something was found, which the report tells
+    session.run(
+        "pip-audit", "--path", packages, "-f", "json", "-o", str(report), *session.posargs, success_codes=either
+    )
+    if not report.exists():
+        session.error("The audit could not be made: the advisories of PyPI cannot be reached from here.")
+    told = [one for one in json.loads(report.read_text())["dependencies"] if one["name"] not in ("pip", "syncline")]
+    weak = [f"{one['name']} {one['version']}: {each['id']}" for one in told for each in one.get("vulns", ())]
+    unknown = [one["name"] for one in told if "skip_reason" in one]
+    if weak:
+        session.error("Known weaknesses: " + "; ".join(weak))
+    if unknown:
+        session.error(
+            f"{len(unknown)} of {len(told)} packages could not be looked up: the advisories of PyPI cannot be reached "
+            f"from here, or do not know them. Nothing is proven about {', '.join(unknown)}."
+        )
+    session.log(f"{len(told)} packages, no known weakness")
 
 
 @nox.session
 def sbom(session: nox.Session) -> None:
     """What a host gets with `pip install syncline`, as a CycloneDX bill of materials in `sbom.json`."""
-    away = Path(session.create_tmp()).resolve() / "host"
-    session.run("python", "-m", "venv", "--clear", str(away), silent=True)
-    inside = str(away / ("Scripts" if os.name == "nt" else "bin") / "python")
-    session.run(inside, "-m", "pip", "install", "-q", ".", external=True)
+    inside = _host(session, ".")
     session.install("cyclonedx-bom>=5")
     session.run("cyclonedx-py", "environment", "--of", "JSON", "-o", "sbom.json", inside)
 
