@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import HealthCheck, settings
+from tests.canary import Canary
 
 if TYPE_CHECKING:
     from tests.postgres_room import Server
@@ -15,6 +16,11 @@ if TYPE_CHECKING:
 settings.register_profile("quick", deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile("thorough", deadline=None, max_examples=2000, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("quick")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Something listens to everything that is said meanwhile."""
+    config.pluginmanager.register(Canary(), "canary")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

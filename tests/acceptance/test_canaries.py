@@ -10,6 +10,7 @@ import json
 import logging
 import pickle
 import sqlite3
+import sys
 import traceback
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,16 +18,18 @@ from typing import Any
 
 import pytest
 from attrs import define, field
+from tests.canary import Canary
 from tests.ingress_room import campaign, dataverse, drain, join
 
 from syncline import Integration, MemoryStorage
 from syncline.connectors.campaign import CampaignStandard
 from syncline.connectors.dynamics import Dataverse
 from syncline.connectors.http import Secret
-from syncline.errors import RetryLaterError, SynclineError
-from syncline.instrumentation import Notice
-from syncline.records import ReadRequest, ReadStage
-from syncline.sandbox import Sandbox
+from syncline.definition_json import definition_from_json
+from syncline.errors import DefinitionError, RetryLaterError, SynclineError
+from syncline.instrumentation import DeadLettered, Notice
+from syncline.records import ReadRequest, ReadStage, RecordKey
+from syncline.sandbox import Sandbox, people
 from syncline.schemas import TableSchema
 from syncline.state_machine import WorkflowState
 from syncline.workflows.settings import EngineSettings
@@ -110,7 +113,6 @@ class Witness:
         """Every form in which a host may print them."""
         for thing in things:
             self.said += [repr(thing), str(thing), f"{thing}"]
-        self.note_secrets()
 
     def see_error(self, error: BaseException) -> None:
         """As logging, tracebacks and error reporters show an error, causes included."""
@@ -126,6 +128,7 @@ class Witness:
         self.see(workflow.backlog, workflow.backlog.as_data(), workflow.error, workflow.definition)
         self.see(workflow.dead_letters, *workflow.dead_letters, *workflow.history)
         self.see(integration.storage.counts(workflow.id), *integration.storage.positions(workflow.id).values())
+        self.note_secrets()
 
     def note_secrets(self) -> None:
         """Every secret alive in this process: what was configured, and the tokens of the moment."""
@@ -139,6 +142,7 @@ class Witness:
 
     def leaks(self, marks: tuple[str, ...] = MARKS) -> list[str]:
         """Each place where a personal value or a secret shows, with what stands around it."""
+        self.note_secrets()
         text = self.everything
         lowered = text.lower()
         found = []
@@ -336,6 +340,7 @@ def test_no_error_of_a_connector_repeats_an_answer_or_a_secret(sandbox: Sandbox,
         sandbox.campaign.load("profile", [{"externalId": key(1), "email": f"1@{PERSONAL}.example"}])
         there = target.find(profile, "externalId", key(1))
         assert there is not None
+        witness.note_secrets()
         for system in (sandbox.dynamics, sandbox.campaign):
             system.add_fault(action, path="contacts|profile|token", **options)
         for call in calls(source, target, profile, there.ref):
@@ -420,3 +425,35 @@ def test_nothing_public_can_carry_a_secret_out_of_the_process(sandbox: Sandbox, 
     integration.dynamics.close()
     integration.campaign.close()
     assert witness.leaks() == []
+
+
+def test_the_whole_run_is_listened_to(pytestconfig: pytest.Config, sandbox: Sandbox) -> None:
+    """A check of the check: people and credentials of the sandbox are found in a log record, in an error of ours with
+    its cause, and in how anything of ours prints itself."""
+    canary = pytestconfig.pluginmanager.get_plugin("canary")
+    assert isinstance(canary, Canary)
+    (somebody,) = people(1, 5)
+    log = logging.getLogger("syncline.somewhere")
+    log.debug("nothing %s", somebody["contactid"])
+    log.debug("an instance is told by campaign:contoso@127.0.0.1:8080")
+    assert canary.take() == []
+    mail = somebody["emailaddress1"]
+    for value in (mail, "+49 301 000017", "Lefèvre", sandbox.client_secret, sandbox.campaign_client_secret, "Ελένη"):
+        log.debug("quiet", extra={"who": value})
+        (found,) = canary.take()
+        assert value in found
+    notice = DeadLettered(workflow="ingress", key=RecordKey(table="contact", id=mail), reason="none")
+    canary.look_at_the_living()
+    assert any("a DeadLettered" in found for found in canary.take())
+    del notice
+    assert canary.take() == []
+
+
+@pytest.mark.skipif(sys.version_info < (3, 12), reason="what is raised cannot be listened to before Python 3.12")
+def test_an_error_that_repeats_a_value_is_heard(pytestconfig: pytest.Config) -> None:
+    """A check of the check: an error of ours is searched with its cause, even when somebody catches it."""
+    canary = pytestconfig.pluginmanager.get_plugin("canary")
+    assert isinstance(canary, Canary)
+    with pytest.raises(DefinitionError):
+        definition_from_json('{"en.1@example.com": 1, "en.1@example.com": 2}')
+    assert any("en.1@example.com" in found for found in canary.take())
