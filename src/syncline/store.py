@@ -260,7 +260,7 @@ class Storage(ConsentStore, Upkeep):
         - Whoever finds no live grant of a reader becomes the reader, the others are writers.
         - Unreleased grants that are not live end first, whatever the answer: their leased rows return to the queue,
           those marked as being sent ambiguous and one crash richer, the others as before the claim. `taken_over` is set
-          and the row's `crashes` grows by one for each.
+          and the row's `crashes` grows by one, however many vanished since somebody looked.
         - An owner that asks again gives its grant back with that.
         - The new epoch is larger than any before.
         """

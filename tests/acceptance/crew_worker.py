@@ -32,6 +32,9 @@ def settings_of(workers: int, lease: float) -> EngineSettings:
         idle_wait=timedelta(seconds=0.1),
         retry_first=timedelta(seconds=0.1),
         retry_most=timedelta(seconds=2),
+        # On a busy machine a lease this short also runs out where nobody did anything.
+        crash_loop_limit=1_000,
+        crash_limit=50,
     )
 
 

@@ -6,7 +6,7 @@ about what a grant permits: `Transaction.hold` says so.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from datetime import timedelta
 
 from attrs import frozen
@@ -68,7 +68,7 @@ def acquire(tx: Transaction, workflow: str, owner: Owner, ttl: timedelta, worker
         _end(tx, workflow, workflow_id, mine, crashed=False)
         grants.remove(mine)
     live = [grant for grant in grants if grant.is_live(tx)]
-    _take_over(tx, workflow, workflow_id, (grant for grant in grants if grant not in live))
+    _take_over(tx, workflow, workflow_id, [grant for grant in grants if grant not in live])
     generation = row[0]
     # What an older generation has in flight ends first: one write of a record at a time.
     if len(live) >= workers or any(grant.generation != generation for grant in live):
@@ -108,9 +108,11 @@ def reap(tx: Transaction, held: Held) -> int:
     return len(vanished)
 
 
-def _take_over(tx: Transaction, workflow: str, workflow_id: int, vanished: Iterable[StoredGrant]) -> None:
+def _take_over(tx: Transaction, workflow: str, workflow_id: int, vanished: Sequence[StoredGrant]) -> None:
     for grant in vanished:
         _end(tx, workflow, workflow_id, grant, crashed=True)
+    if vanished:
+        # Who vanished together had one cause: a host that was switched off is no loop of crashes.
         tx.expect(1, tx.session.run("add_crash", (workflow_id,)))
 
 

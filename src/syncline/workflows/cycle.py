@@ -240,7 +240,7 @@ class Cycle:
         if not self._shared:
             return
         if row.vanished and self._storage.reap(self.grant):
-            note_takeover(self._storage, self._tell, self.grant, row.crashes + row.vanished)
+            note_takeover(self._storage, self._tell, self.grant, row.crashes + 1)
         if row.crashes:
             self._progressed = False  # whoever vanishes is in no loop while anything gets done
         for gate in self._work.gates:

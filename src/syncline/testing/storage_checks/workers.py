@@ -141,6 +141,22 @@ def check_a_vanished_worker_is_reaped(subject: Subject) -> None:
     subject.exact()
 
 
+def check_who_vanished_together_is_one_crash(subject: Subject) -> None:
+    """A host that is switched off with all its workers is no loop of crashes."""
+    storage = subject.storage
+    reader, *writers = (subject.worker(workers=8) for _ in range(6))
+    storage.put(reader, [entry(record) for record in "abc"])
+    for worker in writers[:2]:
+        storage.mark_sending(worker, storage.lease(worker, 1))
+    subject.wait(61)
+    assert storage.workflow(WORKFLOW).vanished == 6
+    grant = subject.grant()
+    row = storage.workflow(WORKFLOW)
+    assert (row.crashes, row.workers, row.vanished) == (1, 1, 0)
+    assert [(item.key.id, item.crashes) for item in subject.lease(grant)] == [("a", 1), ("b", 1), ("c", 0)]
+    subject.exact()
+
+
 def check_a_writer_takes_over_from_the_reader(subject: Subject) -> None:
     """The reader vanished: a writer that asks again becomes the reader, and what the other had leased is free."""
     storage = subject.storage
