@@ -13,21 +13,26 @@ from __future__ import annotations
 
 import gc
 import logging
+import os
 import re
 import sys
 import warnings
 from collections.abc import Iterator
 from functools import cache
+from pathlib import Path
 from types import CodeType
 from typing import Any
 
 import pytest
 
+import syncline
+
 __all__ = ["Canary", "shown_in"]
 
 _OURS, _NOT_OURS = "syncline.", ("syncline.sandbox", "syncline.testing")
-#: What our own code runs in, as a part of the file's name; the sandbox has to know its people.
-_CODE = re.compile(r"[/\\]syncline[/\\](?!sandbox|testing)")
+#: Where our own code is; the sandbox has to know its people.
+_HOME = str(Path(syncline.__file__).parent) + os.sep
+_AWAY = tuple(_HOME + name + os.sep for name in ("sandbox", "testing"))
 _SHORTEST_NAME = 5
 
 _ADDRESS = r"[\w.+'-]+@(?:[\w-]+\.)*(?:b\u00fccher\.|mail\.)?example(?:\.(?:com|org|net|co\.uk))?\b"
@@ -88,7 +93,7 @@ class Canary(logging.Handler):
 
     def raised(self, code: CodeType, _: int, error: BaseException) -> None:
         """An error of ours leaves the function that made it."""
-        if type(error).__module__ != "syncline.errors" or not _CODE.search(code.co_filename):
+        if type(error).__module__ != "syncline.errors" or not _is_ours(code):
             return
         cause: BaseException | None = error
         while cause is not None:
@@ -130,13 +135,17 @@ class Canary(logging.Handler):
 _TOOL = 4
 
 
+def _is_ours(code: CodeType) -> bool:
+    return code.co_filename.startswith(_HOME) and not code.co_filename.startswith(_AWAY)
+
+
 def _within_ours() -> bool:
     """Whether our own code is at work further up: other people's libraries may be used by tests, too."""
     frame = sys._getframe()
     while frame := frame.f_back:  # type: ignore[assignment]
         if frame is None:
             return False
-        if _CODE.search(frame.f_code.co_filename):
+        if _is_ours(frame.f_code):
             return True
     return False
 
