@@ -23,7 +23,7 @@ __all__ = ["LEASE", "PATIENCE", "Crew", "Drill"]
 
 #: Seconds that a grant lasts without a heartbeat, and that the storage waits for the server. A process that is paused
 #: in the middle of a transaction loses it after half of that.
-LEASE, PATIENCE = 2.0, 2.0
+LEASE, PATIENCE = 3.0, 2.0
 _TOLD = (
     *("dynamics_url", "campaign_url", "authority_url", "ims_url", "tenant_id", "client_id", "client_secret"),
     *("campaign_client_id", "campaign_client_secret"),
