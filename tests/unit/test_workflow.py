@@ -10,6 +10,7 @@ import pytest
 from tests.scripted import ScriptedCampaign, ScriptedDynamics, nothing
 
 from syncline import FieldMapping, IngressDefinition, MemoryStorage, TableMapping
+from syncline.backlog import Grant
 from syncline.errors import (
     ActionNotAvailableError,
     AmbiguousWriteError,
@@ -214,6 +215,27 @@ def test_a_second_process_returns_at_once_and_says_so(stage: Stage) -> None:
 
     assert {report.end for report in reports} == {CycleEnd.BUSY}
     assert stage.in_step()
+
+
+def test_long_checks_take_nothing_off_the_lease_that_the_writes_have(stage: Stage) -> None:
+    """R2: however long the checks of a start took, nobody takes over while the first writes are made."""
+    grants: list[Grant | None] = []
+    checks, writes = iter([50]), iter([30])
+
+    def check() -> None:
+        stage.advance(next(checks, 0))
+
+    def write(_verb: str, _key: str) -> None:
+        if seconds := next(writes, 0):  # one of the writer threads
+            stage.advance(seconds)
+            grants.append(stage.storage.acquire(stage.workflow.id, this_owner(), timedelta(minutes=1)))
+
+    stage.dynamics.access = check
+    stage.campaign.before = write
+
+    stage.workflow.run_cycle()
+
+    assert grants == [None]
 
 
 def test_unreachable_services_keep_a_start_waiting_but_not_for_ever() -> None:

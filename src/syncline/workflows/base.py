@@ -386,10 +386,10 @@ class Workflow(ABC, Generic[D]):
             return self._report(CycleEnd.BUSY, message=_BUSY), 0
         self._heed_gates()
         if row.state is WorkflowState.STARTING and not budget.until():
-            waiting = self._begin(row, grant)
-            if waiting is not None:
+            if (waiting := self._begin(row, grant)) is not None:
                 return waiting, 0
-            row = self._storage.workflow(self.id)
+            # The checks may have used up most of the lease.
+            grant, row = self._storage.extend(grant, self._settings.lease), self._storage.workflow(self.id)
         if row.state is WorkflowState.STARTING or budget.until():
             return self._report(CycleEnd.ASKED), 0
         return self._cycle(row, grant, budget)
