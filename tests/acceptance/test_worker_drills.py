@@ -28,7 +28,7 @@ def test_four_workers_bring_contacts_to_campaign(postgres: Server) -> None:
 
 
 def test_four_workers_bring_events_to_dynamics(postgres: Server) -> None:
-    """Each event is there once, and no late write of a paused worker was applied over what is there."""
+    """Each event is there once, whatever a paused worker still sends late: rows are only ever created."""
     report = egress(postgres, records=1_000, drills=1)
 
     assert report.problems == ()
