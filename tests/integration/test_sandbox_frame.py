@@ -131,7 +131,10 @@ def test_records_survive_in_a_file(tmp_path: Path) -> None:
 
 def test_the_command_line_prints_addresses_and_ends_on_interrupt() -> None:
     """`python -m syncline.sandbox` prints where everything is and ends with status 0 on Ctrl-C."""
-    command = [sys.executable, "-m", "syncline.sandbox", "--contacts", "3"]
+    # What starts in the background of a shell is deaf to Ctrl-C, and so is what it starts: this one is to hear it.
+    hearing = "import signal, sys; from syncline.sandbox.__main__ import main\n"
+    hearing += "signal.signal(signal.SIGINT, signal.default_int_handler); sys.exit(main())"
+    command = [sys.executable, "-c", hearing, "--contacts", "3"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as running:
         assert running.stdout is not None
         lines = iter(running.stdout.readline, b"")
@@ -144,7 +147,7 @@ def test_the_command_line_prints_addresses_and_ends_on_interrupt() -> None:
         with httpx.Client(trust_env=False) as http:
             assert http.get(f"{shown['campaign url']}/campaign/{PROFILES}").status_code == 403
         running.send_signal(signal.SIGINT)
-        _, complaints = running.communicate()
+        _, complaints = running.communicate(timeout=60)
     assert running.returncode == 0
     assert complaints.strip() == b""
 
