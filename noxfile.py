@@ -27,6 +27,10 @@ VERSIONS = nox.project.python_versions(PROJECT)
 EVERYTHING = ".[certificate,opentelemetry,postgres,sandbox,sftp]"
 #: No test needs another one, nor a machine to itself.
 SIDE_BY_SIDE = ("-n", "auto", "--maxprocesses", "4", "--dist", "worksteal")
+#: Real requests against the sandbox, for sessions that ask about dependencies and packages and not about rules.
+WHOLE = ("tests/integration/test_http_client.py", "tests/integration/test_ingress.py")
+#: Files of the package that are no modules.
+PACKED = ("tests/integration/test_sqlite_opening.py", "tests/integration/test_postgres_opening.py")
 
 
 def _home_of(interpreter: str, version: str) -> str | None:
@@ -106,7 +110,7 @@ def minimums(session: nox.Session) -> None:
     """The oldest versions of the core's dependencies that pyproject.toml admits, under the oldest Python."""
     floors = [re.sub(r">=", "==", asked) for asked in PROJECT["project"]["dependencies"]]
     session.install("-e", EVERYTHING, *floors, *_group("tests"))
-    session.run("pytest", *SIDE_BY_SIDE, *ELSEWHERE, *_wanted(session, "tests/unit"), "tests/contract")
+    session.run("pytest", *SIDE_BY_SIDE, *ELSEWHERE, *(session.posargs or ("tests/unit", *WHOLE)))
 
 
 @nox.session
@@ -187,7 +191,7 @@ def build(session: nox.Session) -> None:
         (shutil.copytree if Path(name).is_dir() else shutil.copy)(name, _cleared(away / name))
     session.chdir(away)
     session.run("python", "-c", "import syncline; assert 'site-packages' in syncline.__file__, syncline.__file__")
-    session.run("pytest", *SIDE_BY_SIDE, *ELSEWHERE, "-o", "pythonpath=.", "tests/unit", "tests/contract")
+    session.run("pytest", *SIDE_BY_SIDE, *ELSEWHERE, "-o", "pythonpath=.", "tests/unit", *WHOLE, *PACKED)
 
 
 def _cleared(path: Path) -> Path:
