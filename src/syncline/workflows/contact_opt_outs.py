@@ -75,7 +75,7 @@ class ContactOptOuts:
             self._due = self._clock.monotonic() + self._lane.settings.poll_interval.total_seconds()
             return len(people)
 
-        return Reading(fetch=lambda: None, keep=keep, failed=_raise, about=CONTACT)
+        return Reading(fetch=lambda: None, keep=keep, about=CONTACT)
 
     def plan(self, items: Sequence[Item], others: Callable[[Sequence[Item]], Plan]) -> Plan:
         """What becomes of leased items; `others` decides about those that are no opt-outs."""
@@ -106,7 +106,3 @@ class ContactOptOuts:
         if self._grant is None:
             raise DefinitionError("A cycle begins before it works.")
         return self._grant
-
-
-def _raise(error: BaseException) -> None:
-    raise error

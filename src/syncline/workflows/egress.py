@@ -258,14 +258,11 @@ class _EgressWork(Work):
             return Reading(
                 fetch=partial(self._look_up, people),
                 keep=partial(self._keep_people, grant, people),
-                failed=_raise,
                 about="contact",
             )
         if not self._sources or now < self._files_due or queued >= self._settings.high_water:
             return None
-        return Reading(
-            fetch=self._next_page, keep=partial(self._keep_page, grant, now), failed=_raise, about="exported files"
-        )
+        return Reading(fetch=self._next_page, keep=partial(self._keep_page, grant, now), about="exported files")
 
     def _people(self) -> Sequence[str]:
         """Whom it is time to look for again."""
@@ -425,7 +422,3 @@ class _EgressWork(Work):
             if isinstance(answer, Outcome) and answer.kind is OutcomeKind.PARENT_UNKNOWN:
                 self._strangers.add(task.person)
         return answers
-
-
-def _raise(error: BaseException) -> None:
-    raise error

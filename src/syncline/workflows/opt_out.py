@@ -289,7 +289,6 @@ class _OptOutWork(Work):
         return Reading(
             fetch=partial(self._parties.campaign.changed_since, self._parties.profile, since, position.link),
             keep=partial(self._keep_profiles, grant, position, began, seq, self._clock.monotonic()),
-            failed=_raise,
             about=PROFILE,
         )
 
@@ -329,7 +328,6 @@ class _OptOutWork(Work):
         return Reading(
             fetch=partial(next_page, files, dict(self._marks)),
             keep=partial(self._keep_rows, grant, seq),
-            failed=_raise,
             about=EXPORTS,
         )
 
@@ -355,7 +353,7 @@ class _OptOutWork(Work):
             self._rest(_WAITING, idle=True)
             return len(people)
 
-        return Reading(fetch=lambda: None, keep=keep, failed=_raise, about=CONTACT)
+        return Reading(fetch=lambda: None, keep=keep, about=CONTACT)
 
     def _commit(self, grant: Grant, table: str, behind: ReadPosition, people: Sequence[str], seq: int) -> int:
         page = PageCommit(table=table, position=behind, entries=self._lane.entries(people, seq))
@@ -396,7 +394,3 @@ class _OptOutWork(Work):
         if self._grant is None:
             raise DefinitionError("A cycle begins before it works.")
         return self._grant
-
-
-def _raise(error: BaseException) -> None:
-    raise error

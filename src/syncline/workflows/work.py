@@ -18,6 +18,10 @@ from syncline.workflows.writers import Answer, Job
 __all__ = ["Plan", "Reading", "Work"]
 
 
+def _raise(error: BaseException) -> None:
+    raise error
+
+
 @frozen(kw_only=True)
 class Reading:
     """One page to fetch. `fetch` runs on a reader thread and does I/O with the source only.
@@ -28,7 +32,7 @@ class Reading:
     fetch: Callable[[], object]
     keep: Callable[[object], int]
     #: Called instead of `keep` when `fetch` raised; raises the error again unless it could be dealt with.
-    failed: Callable[[BaseException], None]
+    failed: Callable[[BaseException], None] = _raise
     #: The table that is read, for the error of a workflow that fails over it.
     about: str
     #: Engine calls that it cost at the target, once it is kept.
