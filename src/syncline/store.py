@@ -325,8 +325,8 @@ class Storage(ConsentStore, Upkeep):
         """
 
     @abstractmethod
-    def end_resync(self, grant: Grant, table: str, position: ReadPosition) -> None:
-        """Forget what the resync saw and move the position, in one transaction."""
+    def forget_seen(self, grant: Grant, table: str, position: ReadPosition) -> None:
+        """Forget what the running full read saw and move the position, in one transaction."""
 
     @abstractmethod
     def drop_position(self, workflow: str, table: str) -> None:

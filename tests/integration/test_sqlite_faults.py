@@ -105,7 +105,7 @@ def writes(storage: SQLStorage, grant: Grant) -> dict[str, Callable[[], object]]
         "next_read": lambda: storage.next_read(grant),
         "commit_page": lambda: storage.commit_page(grant, page),
         "read_by_key": lambda: storage.read_by_key(grant, [item]),
-        "end_resync": lambda: storage.end_resync(grant, "contact", position()),
+        "forget_seen": lambda: storage.forget_seen(grant, "contact", position()),
         "drop_position": lambda: storage.drop_position(WORKFLOW, "contact"),
         "want_replay": lambda: storage.want_replay(WORKFLOW, "contact", ACTION),
         "begin_replay": lambda: storage.begin_replay(grant, "contact", position()),

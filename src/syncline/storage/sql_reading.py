@@ -20,7 +20,7 @@ __all__ = [
     "begin_replay",
     "commit_page",
     "drop_position",
-    "end_resync",
+    "forget_seen",
     "ledger",
     "ledger_size",
     "positions",
@@ -145,8 +145,8 @@ def unseen(tx: Transaction, workflow: str, table: str, limit: int) -> list[str]:
     return [key_to_id(key) for (key,) in tx.session.rows("unseen", (table_id, limit))]
 
 
-def end_resync(tx: Transaction, held: Held, table: str, position: ReadPosition) -> None:
-    """See `Storage.end_resync`."""
+def forget_seen(tx: Transaction, held: Held, table: str, position: ReadPosition) -> None:
+    """See `Storage.forget_seen`."""
     table_id = tx.table_id(held.workflow_id, table)
     _forget_seen(tx, table_id)
     _set_position(tx, table_id, position)

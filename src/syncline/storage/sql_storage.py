@@ -157,8 +157,8 @@ class SQLStorage(Storage):
     def unseen(self, workflow: str, table: str, limit: int) -> Sequence[str]:
         return self._read(lambda tx: sql_reading.unseen(tx, workflow, table, limit))
 
-    def end_resync(self, grant: Grant, table: str, position: ReadPosition) -> None:
-        self._write(grant.workflow, lambda tx: sql_reading.end_resync(tx, tx.hold_reader(grant), table, position))
+    def forget_seen(self, grant: Grant, table: str, position: ReadPosition) -> None:
+        self._write(grant.workflow, lambda tx: sql_reading.forget_seen(tx, tx.hold_reader(grant), table, position))
 
     def drop_position(self, workflow: str, table: str) -> None:
         self._write(workflow, lambda tx: sql_reading.drop_position(tx, workflow, table))

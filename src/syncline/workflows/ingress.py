@@ -342,7 +342,7 @@ class _IngressWork(Work):
         resync = position.resync or self._has_traces(table)
         restart = self._full_read(self._storage.next_read(grant), first=reading.is_first(position), resync=resync)
         # What an earlier resync saw may be gone by now.
-        self._storage.end_resync(grant, table, restart)
+        self._storage.forget_seen(grant, table, restart)
         self._ways.pop(table, None)
         self._positions[table] = restart
         self._tell(ResyncStarted(workflow=self._workflow, table=table, reason=error.message))
@@ -424,7 +424,7 @@ class _IngressWork(Work):
                 self._storage.commit_page(grant, page)
             else:
                 behind = evolve(position, stage=ReadStage.DELTA, resync=False, compares=False)
-                self._storage.end_resync(grant, table, behind)
+                self._storage.forget_seen(grant, table, behind)
                 self._positions[table] = behind
             return len(missing)
 

@@ -268,7 +268,7 @@ class _OptOutWork(Work):
         if not isinstance(error, CursorLostError) or reading.is_beginning(position):
             raise error
         restart = self._from_the_beginning(CONTACT, self._storage.next_read(grant))
-        self._storage.end_resync(grant, CONTACT, restart)
+        self._storage.forget_seen(grant, CONTACT, restart)
         self._positions[CONTACT] = restart
         self._lane.tell(ResyncStarted(workflow=self._lane.workflow, table=CONTACT, reason=error.message))
 

@@ -147,7 +147,7 @@ def check_a_resync_does_not_bring_a_forgotten_person_back(subject: Subject) -> N
     storage.forget("acme", _ANN, ACTION)
     storage.forget("acme", _BOB, ACTION)
     assert list(storage.unseen(WORKFLOW, "contact", 10)) == []
-    storage.end_resync(grant, "contact", position())
+    storage.forget_seen(grant, "contact", position())
     subject.exact()
 
 

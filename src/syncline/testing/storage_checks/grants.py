@@ -91,7 +91,7 @@ def check_a_lost_grant_changes_nothing(subject: Subject) -> None:
         lambda grant: storage.mark_sending(grant, [item]),
         lambda grant: storage.commit_page(grant, page),
         lambda grant: storage.next_read(grant),
-        lambda grant: storage.end_resync(grant, "contact", position(ReadStage.DELTA)),
+        lambda grant: storage.forget_seen(grant, "contact", position(ReadStage.DELTA)),
         lambda grant: storage.begin_replay(grant, "contact", position()),
         lambda grant: storage.progress(grant),
     ):

@@ -130,7 +130,7 @@ def check_a_resync_finds_what_is_missing(subject: Subject) -> None:
     storage.put(grant, [entry("queued only")])
     assert list(storage.unseen(WORKFLOW, "contact", 100)) == [*records[6:], "queued only"]
     done = position(ReadStage.DELTA, pass_seq=5)
-    storage.end_resync(grant, "contact", done)
+    storage.forget_seen(grant, "contact", done)
     assert storage.positions(WORKFLOW) == {"contact": done}
     storage.settle(grant, settlements(subject.lease(grant), fingerprint=None))
     assert list(storage.unseen(WORKFLOW, "contact", 100)) == records

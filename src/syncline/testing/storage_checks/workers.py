@@ -60,7 +60,7 @@ def check_a_writer_reads_nothing(subject: Subject) -> None:
     page = PageCommit(table="contact", position=position(), entries=[entry("b")])
     for act in (
         lambda: storage.commit_page(writer, page),
-        lambda: storage.end_resync(writer, "contact", position()),
+        lambda: storage.forget_seen(writer, "contact", position()),
         lambda: storage.begin_replay(writer, "contact", position()),
         lambda: storage.commit_file(writer, FileCommit(mark=FileMark(name="a", size=1, modified=1), entries=[])),
         lambda: storage.forget_oldest(writer, "contact", 1, 1),
