@@ -13,10 +13,11 @@ from pathlib import Path
 from uuid import uuid4
 
 import pytest
-from attrs import Factory, define, evolve, field
+from attrs import evolve
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from tests.backlog_model import ENDS, ENTRIES, OLDEST, TABLES, Change, Given, Letter, Row
 
 from syncline.backlog import (
     SUSPECT_AFTER,
@@ -41,87 +42,8 @@ from syncline.store import DeadLetterStatus, PageCommit, Refusal
 from syncline.testing.storage_checks.subject import ACTION, WORKFLOW, owner, position
 
 TTL = timedelta(seconds=60)
-KEYS = [RecordKey(table=table, id=record) for table in ("contact", "account") for record in ("a", "b", "c")]
-FULL = 50
 #: Workers at a time.
 CREW = 3
-#: How many reads ago the oldest entries of a put were read.
-OLDEST = 3
-
-
-@define
-class Change:
-    """A change as the model has it."""
-
-    seq: int
-    payload: bytes | None
-    lane: Lane
-    first: bool
-    refresh: bool
-    ambiguous: bool = False
-    attempts: int = 0
-    crashes: int = 0
-    place: int = 0
-    #: It was held and may go.
-    confirmed: bool = False
-    #: What it was put as; that it is to be read anew after a failure does not change it.
-    operation: Operation = field(
-        default=Factory(
-            lambda self: Operation.DELETE if self.payload is None and not self.refresh else Operation.UPSERT, True
-        )
-    )
-
-
-@define
-class Row:
-    """A record in the queue as the model has it."""
-
-    change: Change
-    state: ItemState = ItemState.READY
-    #: When a delayed row comes due, in the machine's own seconds.
-    due: float = 0.0
-    sending: bool = False
-    waiting: Change | None = None
-
-
-@define
-class Letter:
-    """An open dead letter as the model has it."""
-
-    seq: int
-    first: bool
-    ambiguous: bool
-
-
-ENTRIES = st.builds(
-    lambda key, age, payload, lane, first, refresh, conditional: (
-        key,
-        age,
-        None if refresh else payload,
-        lane,
-        first,
-        refresh,
-        conditional,
-    ),
-    st.sampled_from(KEYS),
-    st.integers(0, OLDEST),
-    st.sampled_from([None, b"{}", b'{"a":1}']),
-    st.sampled_from(Lane),
-    st.booleans(),
-    st.booleans(),
-    st.sampled_from([False, False, True]),
-)
-#: What waits for another record or is set aside has checks of its own; the model does not know it.
-APART = (Settling.SET_ASIDE, Settling.WAITING)
-TABLES = ("contact", "account")
-ENDS = st.tuples(
-    st.sampled_from([one for one in Settling if one not in APART]),
-    st.booleans(),
-    st.booleans(),
-    st.booleans(),
-    st.sampled_from([0, 5, 100]),
-    st.booleans(),
-)
 
 
 class BacklogMachine(RuleBasedStateMachine):
@@ -176,7 +98,7 @@ class BacklogMachine(RuleBasedStateMachine):
         self.places += 1
         return self.places
 
-    def entry(self, given: tuple[RecordKey, int, bytes | None, Lane, bool, bool, bool]) -> Entry:
+    def entry(self, given: Given) -> Entry:
         key, age, payload, lane, first, refresh, conditional = given
         return Entry(
             key=key,
@@ -201,11 +123,11 @@ class BacklogMachine(RuleBasedStateMachine):
             return "queued"
         if row.state is not ItemState.LEASED:
             stays_held = row.state is ItemState.HELD and new.seq < row.change.seq
-            row.change = self.merged(row.change, new)
+            row.change = row.change.merged(new)
             row.state = ItemState.HELD if stays_held else ItemState.READY
             return "superseded"
         if row.waiting is not None:
-            row.waiting = self.merged(row.waiting, new)
+            row.waiting = row.waiting.merged(new)
             return "superseded"
         if new.seq < row.change.seq:
             if not new.first or row.change.first or new.operation is Operation.DELETE:
@@ -213,16 +135,6 @@ class BacklogMachine(RuleBasedStateMachine):
             new = evolve(new, seq=row.change.seq, payload=None, refresh=True)
         row.waiting = new
         return "queued"
-
-    @staticmethod
-    def merged(old: Change, new: Change) -> Change:
-        winner = evolve(new, place=old.place, crashes=old.crashes) if new.seq >= old.seq else old
-        return evolve(
-            winner,
-            lane=min(old.lane, new.lane),
-            first=old.first or new.first,
-            ambiguous=old.ambiguous or new.ambiguous,
-        )
 
     def follow(self, row: Row, *, back: bool, written: bool, ambiguous: bool, crashed: bool = False) -> None:
         """The change that waits behind a leased row takes its place."""
@@ -273,7 +185,7 @@ class BacklogMachine(RuleBasedStateMachine):
     # -- rules ----------------------------------------------------------------------------------------------------
 
     @rule(given=st.lists(ENTRIES, max_size=5))
-    def put(self, given: list[tuple[RecordKey, int, bytes | None, Lane, bool, bool, bool]]) -> None:
+    def put(self, given: list[Given]) -> None:
         """Changes of a read, some of which are older than others."""
         self.seq = self.storage.next_read(self.grant)
         entries = [self.entry(one) for one in given]
@@ -327,7 +239,7 @@ class BacklogMachine(RuleBasedStateMachine):
 
     @precondition(lambda self: self.reader() is not None)
     @rule(given=ENTRIES)
-    def refuse(self, given: tuple[RecordKey, int, bytes | None, Lane, bool, bool, bool]) -> None:
+    def refuse(self, given: Given) -> None:
         """A page with a record that the rules refuse."""
         reader = self.reader()
         assert reader is not None
@@ -386,7 +298,7 @@ class BacklogMachine(RuleBasedStateMachine):
 
     @staticmethod
     def best_lane(rows: dict[RecordKey, Row]) -> int:
-        return min((row.change.lane for row in rows.values()), default=FULL)
+        return min((row.change.lane for row in rows.values()), default=max(Lane) + 1)
 
     @staticmethod
     def check_order(innocent: dict[RecordKey, Row], items: list[Item], limit: int) -> None:
@@ -554,7 +466,7 @@ class BacklogMachine(RuleBasedStateMachine):
 
     @precondition(lambda self: self.lost)
     @rule(given=st.lists(ENTRIES, min_size=1, max_size=2))
-    def a_zombie_tries(self, given: list[tuple[RecordKey, int, bytes | None, Lane, bool, bool, bool]]) -> None:
+    def a_zombie_tries(self, given: list[Given]) -> None:
         """V5: whatever a process does that was taken over changes nothing."""
         grant, items = self.lost[0]
         with pytest.raises(LeaseLostError):
@@ -665,9 +577,9 @@ class BacklogMachine(RuleBasedStateMachine):
         counts = self.storage.counts(WORKFLOW)
         groups: Counter[Group] = Counter()
         for key, row in self.rows.items():
-            groups[self.group(key, row.change, row.state)] += 1
+            groups[row.change.group(key, row.state)] += 1
             if row.waiting is not None:
-                groups[self.group(key, row.waiting, ItemState.READY)] += 1
+                groups[row.waiting.group(key, ItemState.READY)] += 1
         assert counts.groups == groups
         totals = counts.totals
         for name in ("put", "written", "superseded", "skipped", "dead", "discarded", "refused"):
@@ -676,10 +588,6 @@ class BacklogMachine(RuleBasedStateMachine):
         assert totals.put == ended + counts.size
         assert (counts.oldest is None) == (not self.rows)
         assert counts.dead_letters == sum(map(len, self.letters.values()))
-
-    @staticmethod
-    def group(key: RecordKey, change: Change, state: ItemState) -> Group:
-        return Group(table=key.table, operation=change.operation, lane=change.lane, state=state)
 
     @invariant()
     def the_ledger_and_the_letters_are_the_models(self) -> None:
