@@ -1,7 +1,8 @@
 """What every workflow is: its status, its definition, its actions, and the slice of work a host's scheduler calls.
 
-What lives here: `Workflow`, the report of a cycle, and the state steps around a cycle. What a cycle does inside is in
-`syncline.workflows.cycle`; what is read and written is for the concrete workflow.
+What lives here: `Workflow`, which decides when a step of its status is due and runs cycles in between. The steps
+themselves are in `syncline.workflows.status`, what a cycle does inside is in `syncline.workflows.cycle`; what is read
+and written is for the concrete workflow.
 """
 
 from __future__ import annotations
@@ -24,7 +25,6 @@ from syncline.errors import (
     CheckFailedError,
     LeaseLostError,
     RetryLaterError,
-    SchemaChangedError,
     StopWorkflowError,
     StorageBusyError,
     StorageFullError,
@@ -37,10 +37,9 @@ from syncline.instrumentation import (
     Edited,
     Instrumentation,
     LeaseLost,
-    StateChanged,
 )
-from syncline.state_machine import Action, WorkflowEvent, WorkflowState, available_actions, next_state, require_action
-from syncline.store import ActionEntry, StateChange, Storage, WorkflowError, WorkflowRow
+from syncline.state_machine import Action, WorkflowEvent, WorkflowState, available_actions, require_action
+from syncline.store import ActionEntry, Storage, WorkflowError, WorkflowRow
 from syncline.upkeep import Purged
 from syncline.views.backlog import BacklogView
 from syncline.views.history import History
@@ -59,6 +58,7 @@ from syncline.workflows.housekeeping import Housekeeping
 from syncline.workflows.owner import note_takeover, this_owner
 from syncline.workflows.settings import EngineSettings
 from syncline.workflows.snapshot import Snapshot
+from syncline.workflows.status import Status
 from syncline.workflows.work import Work
 
 __all__ = ["CycleReport", "Workflow"]
@@ -100,6 +100,7 @@ class Workflow(ABC, Generic[D]):
         self._clock = clock or SystemClock()
         self._settings = settings or EngineSettings()
         self._tell = tell or Instrumentation()
+        self._status = Status(workflow=self.id, storage=storage, tell=self._tell)
         self._housekeeping = Housekeeping(storage, self.id, self._settings.retention, self._clock)
         #: What was found out about the target's pace; the next cycle goes on from there.
         self._limit = ConcurrencyLimit(self._settings.writers)
@@ -259,21 +260,9 @@ class Workflow(ABC, Generic[D]):
         """
         row = self._row()
         require_action(Action.START, row.state)
-        state = next_state(row.state, WorkflowEvent.START_REQUESTED)
-        change = StateChange(
-            expected_state=row.state,
-            expected_generation=row.generation,
-            state=state,
-            generation=row.generation + 1,
-            wanted=True,
-            clear_error=True,
-            crashes=0,
-        )
-        if not self._storage.change_state(self.id, change, self._action("start", by)):
+        if not self._status.start(row, by=by):
             require_action(Action.START, self._row().state)  # somebody was faster: say what the status is now
-            return self.start(by=by)
-        self._told_state(row.state, state, WorkflowEvent.START_REQUESTED, row.generation + 1)
-        return None
+            self.start(by=by)
 
     def stop(self, *, by: str = "") -> None:
         """Ask for a stop. What is in flight is finished first; the status is STOPPED once nothing is.
@@ -284,7 +273,7 @@ class Workflow(ABC, Generic[D]):
         require_action(Action.STOP, self._row().state)
         row = self._storage.want_stop(self.id, self._action("stop", by))
         if row.stopping and not row.workers:
-            self._settle_stop()
+            self._status.settle_stop(self._settings.lease)
 
     def forget(self, contact_id: str, *, opted_out: Collection[str] = (), by: str = "") -> Erased:
         """See `Integration.forget`: the other workflows of the integration forget the person as well."""
@@ -342,7 +331,7 @@ class Workflow(ABC, Generic[D]):
             self._storage.release(grant)
         report = evolve(report, role=grant.role)
         if self._row().stopping:
-            self._settle_stop()
+            self._status.settle_stop(self._settings.lease)
             return self._report(report.end, like=report), claimed
         return report, claimed
 
@@ -381,7 +370,7 @@ class Workflow(ABC, Generic[D]):
         if grant.taken_over:
             note_takeover(self._storage, self._tell, grant, row.crashes)
         if row.crashes >= self._settings.crash_loop_limit:
-            return self._fail_of_crashes(row, grant), 0
+            return self._fail_of_crashes(grant, row.crashes), 0
         if grant.role is Role.WRITER and (row.state is WorkflowState.STARTING or self._most_workers == 1):
             return self._report(CycleEnd.BUSY, message=_BUSY), 0
         self._heed_gates()
@@ -403,28 +392,16 @@ class Workflow(ABC, Generic[D]):
             return self._wait_to_begin(row, grant, error)
         if snapshot is None:
             failed = CheckFailedError("\n".join(str(check) for check in report.failed), lost=report.lost)
-            return self._fail(row, grant, failed, WorkflowEvent.CHECKS_FAILED, about="")
+            return self._fail(grant, failed, WorkflowEvent.CHECKS_FAILED)
         snapshot = evolve(snapshot, checked_at=self._storage.now())
-        change = StateChange(
-            expected_state=row.state,
-            expected_generation=row.generation,
-            state=next_state(row.state, WorkflowEvent.CHECKS_PASSED),
-            generation=row.generation,
-            snapshot=snapshot.to_json(),
-            running_hash=definition_hash(definition),
-            crashes=0,
-            grant=grant,
-        )
-        if not self._storage.change_state(self.id, change, self._action(change.state.value, "")):
-            raise LeaseLostError("The workflow was taken over while it was starting.")
-        self._told_state(row.state, change.state, WorkflowEvent.CHECKS_PASSED, row.generation)
+        self._status.begin(row, grant, snapshot, definition_hash(definition))
         return self._report(CycleEnd.STOP) if self._storage.workflow(self.id).stopping else None
 
     def _wait_to_begin(self, row: WorkflowRow, grant: Grant, error: RetryLaterError) -> CycleReport:
         """The services cannot be asked just now: stay STARTING, but not for ever."""
         asked = next((entry.at for entry in self._storage.history(self.id) if entry.action == "start"), None)
         if asked is not None and self._storage.now() - asked > self._settings.start_timeout:
-            return self._fail(row, grant, error, WorkflowEvent.CHECKS_FAILED, about="")
+            return self._fail(grant, error, WorkflowEvent.CHECKS_FAILED)
         self._storage.progress(grant)
         if isinstance(error, ThrottledError):
             for gate in self._gates():
@@ -441,7 +418,7 @@ class Workflow(ABC, Generic[D]):
         try:
             work = self._work(Snapshot.from_json(row.snapshot))
         except SynclineError as error:
-            return self._fail(row, grant, error, WorkflowEvent.UNRECOVERABLE, about=""), 0
+            return self._fail(grant, error, WorkflowEvent.UNRECOVERABLE), 0
         cycle = Cycle(
             storage=self._storage,
             grant=grant,
@@ -454,7 +431,7 @@ class Workflow(ABC, Generic[D]):
         )
         end = cycle.run()
         if end is CycleEnd.FAILED and cycle.error is not None:
-            self._fail(row, grant, cycle.error, WorkflowEvent.UNRECOVERABLE, about=cycle.about)
+            self._fail(grant, cycle.error, WorkflowEvent.UNRECOVERABLE, cycle.about)
         if end is CycleEnd.LEASE_LOST:
             self._tell(LeaseLost(workflow=self.id, generation=grant.generation, epoch=grant.epoch))
         tally, seconds = cycle.tally, self._clock.monotonic() - began
@@ -489,71 +466,18 @@ class Workflow(ABC, Generic[D]):
         )
         return report, cycle.claimed
 
-    # -- state steps ---------------------------------------------------------------------------------------------------
-
-    def _settle_stop(self) -> None:
-        """STARTING or RUNNING to STOPPED, once nobody is at work; whoever still is does it when it notices."""
-        grant = self._storage.acquire(self.id, this_owner(), self._settings.lease)
-        if grant is None:
-            return
-        try:
-            row = self._storage.workflow(self.id)
-            if row.stopping:
-                state = next_state(row.state, WorkflowEvent.DRAINED)
-                if self._step(row, grant, state):
-                    self._told_state(row.state, state, WorkflowEvent.DRAINED, row.generation)
-        finally:
-            self._storage.release(grant)
-
-    def _step(self, row: WorkflowRow, grant: Grant, state: WorkflowState, error: WorkflowError | None = None) -> bool:
-        change = StateChange(
-            expected_state=row.state,
-            expected_generation=row.generation,
-            state=state,
-            generation=row.generation,
-            wanted=False,
-            error=error,
-            snapshot=row.snapshot,
-            require_unowned=error is None,
-            grant=grant,
-        )
-        detail = "" if error is None else f"{error.kind}: {error.message}"
-        return self._storage.change_state(self.id, change, self._action(state.value, "", detail))
-
-    def _fail(
-        self, row: WorkflowRow, grant: Grant, error: SynclineError, event: WorkflowEvent, about: str
-    ) -> CycleReport:
-        row = self._storage.workflow(self.id)
-        if not row.state.started:
-            raise LeaseLostError("Another process took the workflow over and stopped it.")
-        state = next_state(row.state, event)
-        if isinstance(error, SchemaChangedError) and not about:
-            about = f"{error.table}.{error.field}" if error.field else error.table
-        told = WorkflowError(
-            kind=type(error).__name__, message=error.message, remedy=error.remedy, at=self._storage.now(), about=about
-        )
-        if row.snapshot is not None:
-            row = evolve(row, snapshot=Snapshot.from_json(row.snapshot).after(error).to_json())
-        if not self._step(row, grant, state, told):
-            raise LeaseLostError("Another process took the workflow over before it could become FAILED.")
-        self._told_state(row.state, state, event, row.generation, f"{told.kind} {about}".strip())
+    def _fail(self, grant: Grant, error: SynclineError, event: WorkflowEvent, about: str = "") -> CycleReport:
+        self._status.fail(grant, error, event, about)
         return self._report(CycleEnd.FAILED, message=str(error))
 
-    def _fail_of_crashes(self, row: WorkflowRow, grant: Grant) -> CycleReport:
+    def _fail_of_crashes(self, grant: Grant, crashes: int) -> CycleReport:
         error = StopWorkflowError(
-            f"The process that worked on this vanished {row.crashes} times in a row without getting anything done.",
+            f"The process that worked on this vanished {crashes} times in a row without getting anything done.",
             remedy="See why it dies (memory, a signal, the host's own time limit), then start again.",
         )
-        return self._fail(row, grant, error, WorkflowEvent.CRASH_LOOP, about="")
+        return self._fail(grant, error, WorkflowEvent.CRASH_LOOP)
 
-    def _told_state(
-        self, before: WorkflowState, after: WorkflowState, cause: WorkflowEvent, generation: int, detail: str = ""
-    ) -> None:
-        self._tell(
-            StateChanged(
-                workflow=self.id, before=before, after=after, cause=cause, generation=generation, detail=detail
-            )
-        )
+    # -- small things --------------------------------------------------------------------------------------------------
 
     def _heed_gates(self) -> None:
         """Wait where a service asked for silence, whichever process it told."""
@@ -561,8 +485,6 @@ class Workflow(ABC, Generic[D]):
             until = self._storage.gate(gate.principal)
             if until is not None:
                 gate.close_until(until)
-
-    # -- small things --------------------------------------------------------------------------------------------------
 
     def _row(self) -> WorkflowRow:
         return self._storage.register(self.id, self._first_definition)
