@@ -15,15 +15,13 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, cast
 
+from tests.acceptance.crew_worker import LEASE
 from tests.postgres_room import OwnServer, Server
 
 from syncline.sandbox import Sandbox
 
-__all__ = ["LEASE", "PATIENCE", "Crew", "Drill"]
+__all__ = ["Crew", "Drill"]
 
-#: Seconds that a grant lasts without a heartbeat, and that the storage waits for the server. A process that is paused
-#: in the middle of a transaction loses it after half of that.
-LEASE, PATIENCE = 3.0, 2.0
 _TOLD = (
     *("dynamics_url", "campaign_url", "authority_url", "ims_url", "tenant_id", "client_id", "client_secret"),
     *("campaign_client_id", "campaign_client_secret"),
@@ -46,15 +44,16 @@ class Drill(StrEnum):
 class Crew:
     """So many workers, at work until the end of the `with` block."""
 
-    def __init__(self, sandbox: Sandbox, server: Server, schema: str, workflow: str, size: int) -> None:
+    def __init__(
+        self, sandbox: Sandbox, server: Server, schema: str, workflow: str, size: int, *, hasty: bool = True
+    ) -> None:
         self._server = server
         self._told = {name: getattr(sandbox, name) for name in _TOLD} | {
             "postgres": server.url,
             "schema": schema,
             "workflow": workflow,
             "workers": size,
-            "lease": LEASE,
-            "patience": PATIENCE,
+            "hasty": hasty,
         }
         self._workers = [self._start() for _ in range(size)]
         for worker in self._workers:
@@ -76,9 +75,13 @@ class Crew:
         _say(worker, json.dumps(self._told))
         return worker
 
-    def suffer(self, drill: Drill, dice: random.Random) -> None:
-        """Make one kind of trouble; on return the crew is complete again and may not know it yet."""
-        place = dice.randrange(len(self._workers))
+    def suffer(self, drill: Drill, dice: random.Random, pid: int | None = None) -> None:
+        """Make one kind of trouble; on return the crew is complete again and may not know it yet.
+
+        What is done to one worker is done to that with this process id, else to any.
+        """
+        pids = [worker.pid for worker in self._workers]
+        place = pids.index(pid) if pid in pids else dice.randrange(len(pids))
         worker = self._workers[place]
         match drill:
             case Drill.KILL:

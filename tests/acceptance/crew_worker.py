@@ -9,24 +9,33 @@ import json
 import sys
 import threading
 from datetime import timedelta
+from typing import Any
 
 from syncline import Integration
 from syncline.connectors.campaign import CampaignStandard, OAuthServerToServer
 from syncline.connectors.dynamics import ClientSecret, Dataverse
 from syncline.storage.postgres import PostgresStorage
-from syncline.workflows.base import CycleReport
+from syncline.workflows.base import CycleReport, Workflow
 from syncline.workflows.settings import EngineSettings
 
-__all__ = ["settings_of"]
+__all__ = ["LEASE", "settings_of"]
+
+#: Seconds that a grant lasts without a heartbeat where everybody is in a hurry.
+LEASE = 3.0
+#: Seconds that the storage then waits for the server. A process that is paused in the middle of a transaction loses it
+#: after half of that.
+_PATIENCE = 2.0
 
 
-def settings_of(workers: int, lease: float) -> EngineSettings:
-    """A crew in a hurry: who vanishes is missed within `lease` seconds."""
+def settings_of(workers: int, *, hasty: bool) -> EngineSettings:
+    """Those that a host gets, or those of a crew in a hurry: who vanishes is missed within `LEASE` seconds."""
+    if not hasty:
+        return EngineSettings(workers=workers)
     return EngineSettings(
         workers=workers,
         writers=16,
-        lease=timedelta(seconds=lease),
-        heartbeat=timedelta(seconds=lease / 6),
+        lease=timedelta(seconds=LEASE),
+        heartbeat=timedelta(seconds=LEASE / 6),
         attention=timedelta(seconds=0.1),
         poll_interval=timedelta(seconds=0.5),
         idle_wait=timedelta(seconds=0.1),
@@ -45,11 +54,12 @@ def main() -> None:
         told["tenant_id"], told["client_id"], told["client_secret"], authority_url=told["authority_url"]
     )
     key = OAuthServerToServer(told["campaign_client_id"], told["campaign_client_secret"], ims_url=told["ims_url"])
+    patience = _PATIENCE if told["hasty"] else 30.0
     integration = Integration(
         dynamics=Dataverse(told["dynamics_url"], secret, allow_loopback_http=True),
         campaign=CampaignStandard(told["campaign_url"], key, allow_loopback_http=True),
-        storage=PostgresStorage(told["postgres"], schema=told["schema"], busy_timeout=told["patience"]),
-        settings=settings_of(told["workers"], told["lease"]),
+        storage=PostgresStorage(told["postgres"], schema=told["schema"], busy_timeout=patience),
+        settings=settings_of(told["workers"], hasty=told["hasty"]),
     )
     ending = threading.Event()
 
@@ -65,7 +75,7 @@ def main() -> None:
         done["written"] += report.written
 
     say("working")
-    workflow = integration.egress if told["workflow"] == "egress" else integration.ingress
+    workflow: Workflow[Any] = getattr(integration, told["workflow"])
     workflow.run(until=ending.is_set, on_cycle=note)
     say(json.dumps({**done, "status": workflow.status}))
 

@@ -8,7 +8,9 @@ from __future__ import annotations
 import sys
 
 import pytest
-from tests.acceptance.worker_drills import egress, ingress
+from tests.acceptance.contact_drills import ingress
+from tests.acceptance.drill_room import Trouble
+from tests.acceptance.event_drills import egress
 from tests.postgres_room import Server
 
 DRILLS = 5
@@ -20,7 +22,7 @@ pytestmark = [
 
 def test_four_workers_bring_contacts_to_campaign(postgres: Server) -> None:
     """Killed, paused beyond their lease, cut off and left without a server: nothing lost, doubled or set aside."""
-    report = ingress(postgres, records=20_000, drills=DRILLS)
+    report = ingress(postgres, records=20_000, trouble=Trouble(drills=DRILLS))
 
     assert report.problems == ()
     assert set(report.drills.values()) == {DRILLS}
@@ -29,7 +31,7 @@ def test_four_workers_bring_contacts_to_campaign(postgres: Server) -> None:
 
 def test_four_workers_bring_events_to_dynamics(postgres: Server) -> None:
     """Each event is there once, whatever a paused worker still sends late: rows are only ever created."""
-    report = egress(postgres, records=1_000, drills=1)
+    report = egress(postgres, records=1_000, trouble=Trouble(drills=1))
 
     assert report.problems == ()
     assert set(report.drills.values()) == {1}
