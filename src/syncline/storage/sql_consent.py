@@ -15,6 +15,7 @@ from syncline.consent import ConsentNote, ConsentTrouble, Standing
 from syncline.consent.written import standing_from_json, standing_to_json
 from syncline.erasure import Trail
 from syncline.records import RecordKey
+from syncline.scopes import scope_of
 from syncline.storage import sql_decisions, sql_putting
 from syncline.storage.columns import as_datetime, as_microseconds, at_most, key_to_column, key_to_id, printable
 from syncline.storage.sql_transaction import Transaction
@@ -37,7 +38,7 @@ _AGAIN: Final = timedelta(minutes=15) // _MICROSECOND
 def note(tx: Transaction, grant: Grant, told: ConsentNote) -> None:
     """See `Storage.note_consent`."""
     tx.hold_reader(grant)
-    scope = _scope(grant.workflow)
+    scope = scope_of(grant.workflow)
     if told.decisions:
         sql_decisions.add(tx, scope, told.decisions)
     for (person, channel), standing in told.standings.items():
@@ -103,7 +104,7 @@ def pull_forward(tx: Transaction, workflow: str, keys: Sequence[RecordKey]) -> i
 
 def forget(tx: Transaction, workflows: Sequence[int], person: bytes) -> Trail:
     """Remove all about a person in the scopes of these workflows."""
-    scopes = {_scope(name) for workflow_id, name in tx.session.rows("workflows") if workflow_id in workflows}
+    scopes = {scope_of(name) for workflow_id, name in tx.session.rows("workflows") if workflow_id in workflows}
     removed, out = 0, set[str]()
     for scope in scopes:
         rows = tx.session.rows_among("standings_among", (scope,), [person])
@@ -112,7 +113,3 @@ def forget(tx: Transaction, workflows: Sequence[int], person: bytes) -> Trail:
         tx.session.run("remove_standings", (scope, person))
         tx.session.run("end_trouble", (scope, person))
     return Trail(removed=removed, opted_out=frozenset(out))
-
-
-def _scope(workflow: str) -> str:
-    return workflow.partition("/")[0]

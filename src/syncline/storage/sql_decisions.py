@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from syncline.consent import Decision, RecordEntry, Seal, content_of, decision_data, erasure_text, link_of
 from syncline.consent.written import decision_from_data
+from syncline.scopes import scope_of
 from syncline.storage.columns import as_microseconds, at_most, key_to_column, key_to_id, printable
 from syncline.storage.sql_transaction import Transaction
 
@@ -85,7 +86,7 @@ def forget(tx: Transaction, scope: str, person: bytes) -> int:
 def purge(tx: Transaction, workflow_id: int, before: int, most: int) -> int:
     """Erase decisions made before a moment that later ones followed; how many."""
     name = next(name for found, name in tx.session.rows("workflows") if found == workflow_id)
-    scope = name.partition("/")[0]
+    scope = scope_of(name)
     return _erase(tx, scope, [place for (place,) in tx.session.rows("places_before", (scope, before, most))])
 
 

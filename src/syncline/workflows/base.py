@@ -38,6 +38,7 @@ from syncline.instrumentation import (
     Instrumentation,
     LeaseLost,
 )
+from syncline.scopes import workflow_name
 from syncline.state_machine import Action, WorkflowEvent, WorkflowState, available_actions, require_action
 from syncline.store import ActionEntry, Storage, WorkflowError, WorkflowRow
 from syncline.upkeep import Purged
@@ -91,8 +92,11 @@ class Workflow(ABC, Generic[D]):
         settings: EngineSettings | None = None,
         tell: Instrumentation | None = None,
     ) -> None:
-        """`definition` is the first default: once the storage has one, that one counts until `edit`."""
-        self.id = f"{integration}/{self.kind}"
+        """`definition` is the first default: once the storage has one, that one counts until `edit`.
+
+        Raises DefinitionError for the name of an integration that is empty, has a slash in it, or cannot be printed.
+        """
+        self.id = workflow_name(integration, self.kind)
         #: The integration, by which the storage knows what its workflows have in common.
         self._scope = integration
         self._storage = storage
@@ -277,7 +281,7 @@ class Workflow(ABC, Generic[D]):
 
     def forget(self, contact_id: str, *, opted_out: Collection[str] = (), by: str = "") -> Erased:
         """See `Integration.forget`: the other workflows of the integration forget the person as well."""
-        return forgetting.forget(self._storage, self.id.rpartition("/")[0], contact_id, opted_out=opted_out, by=by)
+        return forgetting.forget(self._storage, self._scope, contact_id, opted_out=opted_out, by=by)
 
     def purge(self, *, by: str = "") -> Purged:
         """Remove now what `EngineSettings.retention` does not keep; idle cycles do it by themselves, bit by bit."""

@@ -33,6 +33,7 @@ from syncline.consent import (
 from syncline.definitions import OptOutPair
 from syncline.instrumentation import Instrumentation, OptOutDelayed
 from syncline.records import Change, RecordKey
+from syncline.scopes import scope_of
 from syncline.store import Storage
 from syncline.workflows.consent_round import MASTER, Met, Parties, dynamics_sightings
 from syncline.workflows.settings import EngineSettings
@@ -98,7 +99,7 @@ class ConsentLane:
 
     @property
     def scope(self) -> str:
-        return self.workflow.partition("/")[0]
+        return scope_of(self.workflow)
 
     @property
     def channels(self) -> tuple[str, ...]:

@@ -28,6 +28,7 @@ from syncline.events import LogKind, RawEvent, event_id, event_of, is_contact_id
 from syncline.exported_files import FilePage, FoundFile
 from syncline.instrumentation import FileRead, Instrumentation
 from syncline.records import Event, EventKind, NewRow, Outcome, OutcomeKind, RecordKey
+from syncline.scopes import scope_of, workflow_name
 from syncline.store import ActionEntry, FileCommit, Refusal, Storage
 from syncline.views.preview import Preview
 from syncline.workflows.base import Workflow
@@ -196,7 +197,7 @@ class _EgressWork(Work):
         tell: Instrumentation,
     ) -> None:
         self._workflow = workflow
-        self._scope = workflow.partition("/")[0]
+        self._scope = scope_of(workflow)
         self._definition = cast(EgressDefinition, definition_from_json(snapshot.definition))
         self._schemas = snapshot.targets
         self._dynamics = dynamics
@@ -271,7 +272,7 @@ class _EgressWork(Work):
         if not people:
             # What ingress brought to Campaign was a contact a moment ago.
             people = self._storage.strangers_known(
-                self._workflow, now - _SOON, _PEOPLE, ledger=f"{self._scope}/ingress", table="contact"
+                self._workflow, now - _SOON, _PEOPLE, ledger=workflow_name(self._scope, "ingress"), table="contact"
             )
         if not people:
             self._people_due = self._clock.monotonic() + self._settings.poll_interval.total_seconds()

@@ -12,6 +12,7 @@ from typing import Final
 from syncline.definitions import opt_out_field
 from syncline.erasure import Erased
 from syncline.errors import DefinitionError
+from syncline.scopes import workflow_name
 from syncline.store import ActionEntry, Storage
 
 __all__ = ["forget"]
@@ -32,7 +33,7 @@ def forget(storage: Storage, integration: str, contact_id: str, *, opted_out: Co
         # The history outlives the person and names nobody.
         ActionEntry(at=storage.now(), action="forget", by=by),
         opted_out=[_channel(name) for name in opted_out],
-        cannot_read_again=[f"{integration}/{kind}" for kind in _CANNOT_READ_AGAIN],
+        cannot_read_again=[workflow_name(integration, kind) for kind in _CANNOT_READ_AGAIN],
     )
 
 

@@ -36,6 +36,7 @@ from syncline.records import (
     RecordKey,
     encode_values,
 )
+from syncline.scopes import workflow_name
 from syncline.state_machine import WorkflowState
 from syncline.store import PageCommit, Refusal, StateChange, Storage
 from syncline.workflows import reading
@@ -76,7 +77,7 @@ class IngressWorkflow(IngressActions):
     def _preflight(
         self, definition: IngressDefinition, previous: Snapshot | None
     ) -> tuple[CheckReport, Snapshot | None]:
-        elsewhere = carries_opt_outs(self._storage, f"{self._scope}/opt_out")
+        elsewhere = carries_opt_outs(self._storage, workflow_name(self._scope, "opt_out"))
         return preflight(definition, self._dynamics, self._campaign, previous, elsewhere=elsewhere)
 
     def _warnings(self) -> tuple[str, ...]:

@@ -25,6 +25,7 @@ from syncline.exported_files import FilePage
 from syncline.instrumentation import PageRead, ReplayRequested, ResyncStarted
 from syncline.records import Page, ReadPosition, ReadStage
 from syncline.schemas import TableSchema
+from syncline.scopes import workflow_name
 from syncline.state_machine import WorkflowEvent, next_state
 from syncline.store import FileCommit, PageCommit, Storage
 from syncline.views.consent import ConsentView, Why
@@ -162,7 +163,7 @@ class OptOutWorkflow(Workflow[OptOutDefinition]):
             previous,
             self._clock,
             files=self._files is not None,
-            elsewhere=carries_opt_outs(self._storage, f"{self._scope}/ingress"),
+            elsewhere=carries_opt_outs(self._storage, workflow_name(self._scope, "ingress")),
         )
 
     def _work(self, snapshot: Snapshot) -> Work:
@@ -176,7 +177,7 @@ class OptOutWorkflow(Workflow[OptOutDefinition]):
         return ConsentLane(
             workflow=self.id,
             table=CONTACT,
-            ingress=f"{self._scope}/ingress",
+            ingress=workflow_name(self._scope, "ingress"),
             terms=Terms(
                 direction=definition.direction,
                 rule=definition.rule,

@@ -8,6 +8,7 @@ from attrs import evolve
 
 from syncline.backlog import DeadReason, Grant, Group, Item, ItemState, Lane, Operation, Settlement, Settling
 from syncline.parents import Parent
+from syncline.scopes import scope_of
 from syncline.store import DeadLetterStatus, PageCommit, Refusal
 from syncline.testing.storage_checks.subject import ACTION, WORKFLOW, Subject, entry, ids, key, position, settlements
 
@@ -281,7 +282,7 @@ def check_a_forgotten_parent_is_named_nowhere(subject: Subject) -> None:
     storage.settle(grant, [evolve(dead, parent=key("p", "account"))])
     _waiting(subject, grant)
     storage.put(grant, [entry("p", table="account")])
-    storage.forget(WORKFLOW.partition("/")[0], "p", ACTION)
+    storage.forget(scope_of(WORKFLOW), "p", ACTION)
     assert subject.in_state(ItemState.WAITING) == 0
     (letter,) = storage.dead_letters(WORKFLOW)
     assert letter.parent is None

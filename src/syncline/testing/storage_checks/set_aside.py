@@ -6,6 +6,7 @@ from datetime import timedelta
 
 from syncline.backlog import Grant, Settlement, Settling
 from syncline.records import RecordKey
+from syncline.scopes import scope_of
 from syncline.testing.storage_checks.subject import ACTION, WORKFLOW, Subject, entry, ids, settlements
 
 _ANN, _BO = "11111111-2222-4333-8444-555555555555", "no guid"
@@ -138,7 +139,7 @@ def check_a_forgotten_person_leaves_nothing_aside(subject: Subject) -> None:
     grant, storage = subject.grant(), subject.storage
     _aside(subject, grant, _ANN, "a", "b")
     _aside(subject, grant, _BO, "c")
-    erased = storage.forget(WORKFLOW.partition("/")[0], _ANN, ACTION)
+    erased = storage.forget(scope_of(WORKFLOW), _ANN, ACTION)
     assert erased.queued == 2
     counts = storage.counts(WORKFLOW)
     assert (counts.set_aside, counts.totals.discarded) == (1, 2)
