@@ -30,6 +30,7 @@ __all__ = [
     "Parties",
     "campaign_sightings",
     "dynamics_sightings",
+    "person_of",
     "stamp_fields",
 ]
 
@@ -217,6 +218,11 @@ class _Visit:
         self._contact = parties.dynamics.fetch(CONTACT, parties.columns, [self._person]).get(self._person)
         now = parties.time_of(parties.dynamics)
         self._seen_dynamics = dynamics_sightings(parties.pairs, self._contact, now, ours=self._ours)
+
+
+def person_of(contact_id: str) -> str:
+    """The id by which a person is known here, of one as people and files write it."""
+    return contact_id.strip().strip("{}").lower()
 
 
 def dynamics_sightings(

@@ -34,13 +34,7 @@ from syncline.workflows import reading
 from syncline.workflows.base import Workflow
 from syncline.workflows.checks import CheckReport
 from syncline.workflows.consent_lane import ConsentLane
-from syncline.workflows.consent_round import (
-    CONTACT,
-    PROFILE,
-    Met,
-    Parties,
-    campaign_sightings,
-)
+from syncline.workflows.consent_round import CONTACT, PROFILE, Met, Parties, campaign_sightings, person_of
 from syncline.workflows.opt_out_carriers import carries_opt_outs, consent_warnings
 from syncline.workflows.opt_out_checks import preflight
 from syncline.workflows.opt_out_files import EXPORTS, heard_of, next_page
@@ -87,7 +81,7 @@ class OptOutWorkflow(Workflow[OptOutDefinition]):
 
         Empty for somebody about whom nothing was decided. Decisions of every workflow of the integration are there.
         """
-        person = contact_id.strip().strip("{}").lower()
+        person = person_of(contact_id)
         decisions: list[Decision] = []
         after = 0
         while page := self._storage.decisions(self._scope, person=person, after=after, limit=500):
@@ -117,7 +111,7 @@ class OptOutWorkflow(Workflow[OptOutDefinition]):
             raise DefinitionError("contact or profile cannot be seen", remedy="check() says what is missing.")
         lane = self._lane(definition, contact, profile)
         if record is not None:
-            return preview_person(lane, record.strip().strip("{}").lower())
+            return preview_person(lane, person_of(record))
         return preview_contacts(lane, limit, self._settings.overlap_margin)
 
     @property

@@ -26,6 +26,7 @@ from syncline.exported_files import FileMark, FilePage, FileRow
 from syncline.file_format import FileFormat
 from syncline.records import RecordKey
 from syncline.store import Refusal
+from syncline.workflows.consent_round import person_of
 
 __all__ = ["EXPORTS", "Heard", "heard_of", "next_page"]
 
@@ -58,7 +59,7 @@ def heard_of(page: FilePage, key: str, channels: Sequence[str], seq: int) -> Hea
     people: dict[str, dict[str, Sighting]] = {}
     refusals: list[Refusal] = []
     for row in page.rows:
-        person = _value(row, key).strip().strip("{}").lower()
+        person = person_of(_value(row, key))
         if row.problem or not person:
             refusals.append(_refusal(page.mark.name, row, key, seq))
             continue
