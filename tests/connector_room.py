@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
+from contextlib import closing
+from types import ModuleType
+from typing import Any
 
 from syncline.connectors.campaign import CampaignStandard, OAuthServerToServer
 from syncline.connectors.dynamics import ClientSecret, Dataverse
@@ -10,7 +13,7 @@ from syncline.records import Values
 from syncline.sandbox import Sandbox
 from syncline.testing.connector_checks import FAULTS, CampaignSubject, DynamicsSubject, Trouble
 
-__all__ = ["CampaignStandardSubject", "DataverseSubject", "fresh"]
+__all__ = ["CampaignStandardSubject", "DataverseSubject", "failed", "fresh"]
 
 DATA = "^/api/data/"
 RECORDS = "^/contoso/campaign/"
@@ -18,6 +21,8 @@ RECORDS = "^/contoso/campaign/"
 
 class DataverseSubject(DynamicsSubject):
     """`Dataverse`, or a connector made of it, in front of the sandbox."""
+
+    bulk_rows = 1_000
 
     def __init__(self, sandbox: Sandbox, kind: type[Dataverse] = Dataverse) -> None:
         super().__init__()
@@ -44,7 +49,12 @@ class DataverseSubject(DynamicsSubject):
         sandbox = self.sandbox
         credential = ClientSecret(sandbox.tenant_id, sandbox.client_id, secret, authority_url=sandbox.authority_url)
         made = self.kind(
-            sandbox.dynamics_url, credential, page_size=self.page_size, allow_loopback_http=True, clock=self.clock
+            sandbox.dynamics_url,
+            credential,
+            page_size=self.page_size,
+            bulk_rows=self.bulk_rows,
+            allow_loopback_http=True,
+            clock=self.clock,
         )
         self.made.append(made)
         return made
@@ -97,6 +107,16 @@ class DataverseSubject(DynamicsSubject):
 
     def refuse(self, record: str) -> None:
         self.sandbox.dynamics.issue_rejects(record)
+
+    def timeline(self) -> Mapping[str, Values]:
+        activity = self.activity
+        columns = {
+            activity.subject: activity.subject,
+            activity.occurred_on: activity.occurred_on,
+            activity.regarding: f"_{activity.regarding}_value",
+        }
+        rows = self.sandbox.dynamics.rows(activity.table, ["activityid", *columns.values()])
+        return {row["activityid"]: {name: row[column] for name, column in columns.items()} for row in rows}
 
 
 class CampaignStandardSubject(CampaignSubject):
@@ -171,3 +191,17 @@ def fresh(sandbox: Sandbox) -> None:
         system.clear_faults()
         system.call("reset")
         system.clear_requests()
+
+
+def failed(room: ModuleType, make: Callable[[], Any], sandbox: Sandbox) -> set[str]:
+    """The checks of a room that do not pass on a fresh subject, without their prefix."""
+    found = set()
+    for name, check in vars(room).items():
+        if name.startswith("check_"):
+            fresh(sandbox)
+            with closing(make()) as subject:
+                try:
+                    check(subject)
+                except Exception:  # noqa: BLE001 - however a check fails, it has failed
+                    found.add(name.removeprefix("check_"))
+    return found

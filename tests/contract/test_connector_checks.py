@@ -8,8 +8,15 @@ from contextlib import closing
 import pytest
 from tests.connector_room import CampaignStandardSubject, DataverseSubject, fresh
 
+from syncline.connectors.dynamics import Dataverse
 from syncline.sandbox import Sandbox
-from syncline.testing.connector_checks import CAMPAIGN_CHECKS, DYNAMICS_CHECKS, CampaignSubject, DynamicsSubject
+from syncline.testing.connector_checks import (
+    CAMPAIGN_CHECKS,
+    DYNAMICS_CHECKS,
+    CampaignSubject,
+    DynamicsSubject,
+    dynamics_events,
+)
 from syncline.testing.promises import Promise, promises
 
 
@@ -29,6 +36,29 @@ def sandbox(running: Sandbox) -> Sandbox:
 def test_dataverse(promise: Promise[DynamicsSubject], sandbox: Sandbox) -> None:
     """What the check's docstring promises."""
     with closing(DataverseSubject(sandbox)) as subject:
+        promise(subject)
+
+
+EVENT_CHECKS = [check for check in DYNAMICS_CHECKS if check.__module__ == dynamics_events.__name__]
+
+
+class RowByRow(Dataverse):
+    """In front of a table that takes no bulk messages: rows are created one by one, in batches."""
+
+    def creates_in_bulk(self, table: str) -> bool:
+        return False
+
+
+class RowByRowSubject(DataverseSubject):
+    """A call of two batches and a half."""
+
+    bulk_rows = 250
+
+
+@pytest.mark.parametrize("promise", promises(EVENT_CHECKS), ids=str)
+def test_dataverse_row_by_row(promise: Promise[DynamicsSubject], sandbox: Sandbox) -> None:
+    """What the check's docstring promises, also where many rows do not go in one message."""
+    with closing(RowByRowSubject(sandbox, RowByRow)) as subject:
         promise(subject)
 
 

@@ -6,13 +6,12 @@ Each defect is a connector of ours that was spoiled in one place. All checks of 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing
 from types import ModuleType
 from typing import Any
 
 import pytest
 from attrs import evolve
-from tests.connector_room import CampaignStandardSubject, DataverseSubject, fresh
+from tests.connector_room import CampaignStandardSubject, DataverseSubject, failed
 
 from syncline.connectors.base import CampaignCapabilities
 from syncline.connectors.campaign import CampaignStandard
@@ -48,20 +47,6 @@ from syncline.testing.connector_checks import (
 def sandbox() -> Iterator[Sandbox]:
     with Sandbox() as running:
         yield running
-
-
-def failed(room: ModuleType, make: Callable[[], Any], sandbox: Sandbox) -> set[str]:
-    """The checks of a room that do not pass on a fresh subject, without their prefix."""
-    found = set()
-    for name, check in vars(room).items():
-        if name.startswith("check_"):
-            fresh(sandbox)
-            with closing(make()) as subject:
-                try:
-                    check(subject)
-                except Exception:  # noqa: BLE001 - however a check fails, it has failed
-                    found.add(name.removeprefix("check_"))
-    return found
 
 
 # -- Campaign ---------------------------------------------------------------------------------------------------------

@@ -114,7 +114,13 @@ class DynamicsConnector(Connector):
 
     @abstractmethod
     def fetch(self, table: str, columns: Sequence[str], ids: Sequence[str]) -> Mapping[str, Change]:
-        """The current state of these records. Ids that are not in the answer do not exist any more."""
+        """The current state of these records, by id as it was asked for; for many ids, too, in one call.
+
+        - Ids that are not in the answer do not exist any more, and what can be no id does not exist.
+        - Without columns only who is there is asked; the values may be empty then.
+
+        Raises as `read`.
+        """
 
     def schema_mark(self, table: str) -> str | None:
         """Something that differs after any schema of the environment changed; None where the service tells nothing.
@@ -137,7 +143,7 @@ class DynamicsConnector(Connector):
 
     @property
     def most_new_rows(self) -> int:
-        """How many rows one call of `create` should have."""
+        """How many rows one call of `create` should have: 1 or more. A call of so many is taken as a whole."""
         return 1_000
 
     def create(
@@ -147,21 +153,27 @@ class DynamicsConnector(Connector):
 
         - CREATED; IDENTICAL when a row with that id is there, whatever it says: it is left alone; PARENT_UNKNOWN when a
           record it points to does not exist, and nothing was written.
-        - RecordRefusedError when the service will never take this row; ConflictError when it may take it later;
-          AmbiguousWriteError, UnavailableError, ThrottledError for rows whose turn did not come, and for those of
-          which nobody knows. Repeating a call creates nothing twice.
-        - `still_ours` is called right before each request that changes anything and raises LeaseLostError.
+        - RecordRefusedError when the service will never take this row, which holds up no other; ConflictError when it
+          may take it later; AmbiguousWriteError, UnavailableError, ThrottledError for rows whose turn did not come, and
+          for those of which nobody knows.
+        - A row is CREATED on the service's own word only: an answer that could be somebody else's, such as a page to
+          log in on, is an AmbiguousWriteError.
+        - Repeating a call creates nothing twice, nor do calls of several processes at once. A row may be in one call
+          twice: it is created once, and the other may be a ConflictError until the call is repeated.
+        - `still_ours` is called right before each request that creates and raises LeaseLostError, which is the answer
+          of the rows whose turn did not come.
 
-        Raises DefinitionError when this connector cannot write, and StopWorkflowErrors.
+        Raises DefinitionError when this connector cannot write. StopWorkflowErrors are raised, or the answer of each
+        row that they keep from being created.
         """
         raise DefinitionError(f"{self.name} cannot create rows", remedy="Implement DynamicsConnector.create.")
 
     def links(self, table: str) -> Mapping[str, Collection[str]]:
-        """Lookup columns of a table that `create` can set, with the tables each may point to."""
+        """Lookup columns of a table that `create` can set, with the tables each may point to; none without `create`."""
         return {}
 
     def creates_in_bulk(self, table: str) -> bool | None:
-        """Whether the table takes many new rows in one message; None when the service does not say."""
+        """Whether the table takes many new rows in one message; None when the service does not say. For people."""
         return None
 
     def activities(self) -> Mapping[str, str]:

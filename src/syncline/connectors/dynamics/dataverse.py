@@ -38,6 +38,7 @@ from syncline.connectors.http import (
     trusted_url,
 )
 from syncline.errors import (
+    AmbiguousWriteError,
     CredentialsError,
     CursorLostError,
     DefinitionError,
@@ -319,7 +320,7 @@ class Dataverse(DynamicsConnector):
         """
         head, question = self._head(table), Question(table=table, columns=tuple(values), write=True)
         response = self._write("PATCH", head, record, {"If-None-Match": "*"}, values)
-        if response.status in (200, 201, 204):
+        if _is_done(response, question):
             return True
         verdict = verdict_of(response, question)
         if verdict.code == "0x80040237" or (verdict.meaning is Meaning.CHANGED and verdict.status == 412):
@@ -378,7 +379,7 @@ class Dataverse(DynamicsConnector):
         address = f"{made.head.entity_set}/Microsoft.Dynamics.CRM.CreateMultiple"
         response = self._http.request("POST", address, json=made.bulk(rows), write=True)
         self._note(response)
-        if response.status not in (200, 204):
+        if not _is_done(response, question):
             raise self._judged(response, question)
 
     def _create_apart(self, made: NewRows, rows: Sequence[NewRow]) -> list[CreateAnswer]:
@@ -412,7 +413,7 @@ class Dataverse(DynamicsConnector):
         """
         head, question = self._head(table), Question(table=table, columns=tuple(values), write=True)
         response = self._write("PATCH", head, record, {"If-Match": etag or "*"}, values)
-        if response.status not in (200, 204):
+        if not _is_done(response, question):
             raise self._judged(response, question)
 
     def update_over(self, table: str, record: str, values: Values, *, etag: str) -> str:
@@ -422,7 +423,7 @@ class Dataverse(DynamicsConnector):
         headers = {"If-Match": etag, "Prefer": "return=representation"}
         response = self._http.request("PATCH", address, headers=headers, json=values, write=True)
         self._note(response)
-        if response.status not in (200, 204):
+        if not _is_done(response, question):
             raise self._judged(response, question)
         content = response.json() if response.body else {}
         after = content.get("@odata.etag") if isinstance(content, dict) else None
@@ -437,7 +438,7 @@ class Dataverse(DynamicsConnector):
         head, question = self._head(table), Question(table=table, write=True)
         headers = {"If-Match": etag} if etag else {}
         response = self._write("DELETE", head, record, headers, ...)
-        if response.status in (200, 204):
+        if _is_done(response, question):
             return True
         verdict = verdict_of(response, question)
         if verdict.meaning is Meaning.NOT_FOUND:
@@ -495,3 +496,14 @@ class Dataverse(DynamicsConnector):
         if verdict.meaning is Meaning.THROTTLED:
             self._gate.close(None)  # a throttle that did not come as 429 closes the gate as well
         return judge(verdict, question, principal=self._gate.principal)
+
+
+def _is_done(response: Response, question: Question) -> bool:
+    """Whether a write was made. Raises AmbiguousWriteError for a success in words that are not Dataverse's."""
+    if response.status == 204 or (response.status in (200, 201) and response.body.lstrip()[:1] == b"{"):
+        return True
+    if response.status < 300:  # such as the page of something in between that wants somebody to log in
+        raise AmbiguousWriteError(
+            f"Something answered a write to {question.table} with status {response.status} and no word of Dynamics 365."
+        )
+    return False

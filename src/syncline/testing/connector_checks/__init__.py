@@ -25,6 +25,8 @@ from syncline.testing.connector_checks import (
     campaign_workflow,
     campaign_writes,
     dynamics_changes,
+    dynamics_events,
+    dynamics_events_workflow,
     dynamics_reading,
     dynamics_rows,
     dynamics_workflow,
@@ -58,5 +60,12 @@ CAMPAIGN_CHECKS: Final[tuple[Callable[[CampaignSubject], None], ...]] = _checks(
 
 #: What a `DynamicsConnector` promises.
 DYNAMICS_CHECKS: Final[tuple[Callable[[DynamicsSubject], None], ...]] = _checks(
-    access, trouble_reading, dynamics_reading, dynamics_changes, dynamics_rows, dynamics_workflow
+    access,
+    trouble_reading,
+    dynamics_reading,
+    dynamics_changes,
+    dynamics_rows,
+    dynamics_workflow,
+    dynamics_events,
+    dynamics_events_workflow,
 )

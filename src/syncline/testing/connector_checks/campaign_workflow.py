@@ -10,6 +10,7 @@ from syncline.testing.connector_checks.dynamics_subject import row_id
 from syncline.testing.connector_checks.running import PEOPLE, Running, running
 from syncline.testing.connector_checks.trouble import Trouble
 from syncline.testing.memory_dynamics import MemoryDynamics
+from syncline.workflows.ingress import IngressWorkflow
 
 
 def _source() -> MemoryDynamics:
@@ -19,7 +20,7 @@ def _source() -> MemoryDynamics:
     return source
 
 
-def _running(subject: CampaignSubject, source: MemoryDynamics) -> AbstractContextManager[Running]:
+def _running(subject: CampaignSubject, source: MemoryDynamics) -> AbstractContextManager[Running[IngressWorkflow]]:
     """Contacts in memory go to the subject's resource."""
     first, second = subject.text_fields
     mapping = TableMapping(

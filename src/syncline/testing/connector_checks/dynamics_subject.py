@@ -6,16 +6,21 @@ What lives here: `DynamicsSubject`. No check.
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
-from typing import final
+from typing import Final, final
 
 from syncline.connectors.base import DynamicsConnector
 from syncline.connectors.creation import CreateAnswer
-from syncline.records import Change, NewRow, Page, ReadRequest, ReadStage, Value, Values
+from syncline.definitions import ActivityTable
+from syncline.errors import SynclineError
+from syncline.records import Change, NewRow, Page, ReadRequest, ReadStage, RecordKey, Value, Values
 from syncline.testing.connector_checks.subject import PRIVATE, ConnectorSubject, ours
 
-__all__ = ["DynamicsSubject", "row_id"]
+__all__ = ["MOMENT", "DynamicsSubject", "row_id"]
+
+#: When the events of the checks happened.
+MOMENT: Final = "2026-03-01T10:00:00Z"
 
 
 def row_id(number: int) -> str:
@@ -38,6 +43,9 @@ class DynamicsSubject(ConnectorSubject):
     creates: bool = True
     #: A lookup of the table, and a table that it can point to.
     lookup: tuple[str, str] = ("parentcustomerid", "account")
+    #: With `creates`: a table of activities that can be regarding a contact. The checks of events need it, and `table`
+    #: has to be `contact` for them.
+    activity: ActivityTable = ActivityTable(table="adobe_emailsend", occurred_on="adobe_senton")
 
     @property
     @abstractmethod
@@ -86,6 +94,13 @@ class DynamicsSubject(ConnectorSubject):
 
     def refuse(self, record: str) -> None:
         """From now on the service refuses every write of this row for good."""
+        raise NotImplementedError
+
+    def timeline(self) -> Mapping[str, Values]:
+        """By id, every row of `activity` as the far side has it: its columns for subject, moment and whom it regards.
+
+        The moment as ISO 8601 in UTC to the second, with a Z; whom it regards as the id of the contact.
+        """
         raise NotImplementedError
 
     # -- for the checks -----------------------------------------------------------------------------------------------
@@ -161,3 +176,29 @@ class DynamicsSubject(ConnectorSubject):
     @final
     def create(self, *rows: NewRow) -> Sequence[CreateAnswer]:
         return self.connector.create(self.table, rows, still_ours=ours)
+
+    @final
+    def event(self, record: str, contact: str, subject: str = PRIVATE[0]) -> NewRow:
+        """An activity to create, as egress makes it of an event."""
+        activity = self.activity
+        return NewRow(
+            id=record,
+            values={activity.subject: subject, activity.occurred_on: MOMENT},
+            links={activity.regarding: RecordKey(table="contact", id=contact)},
+        )
+
+    @final
+    def shown(self, contact: str, subject: str = PRIVATE[0]) -> dict[str, Value]:
+        """What `timeline` has of such an activity."""
+        activity = self.activity
+        return {activity.subject: subject, activity.occurred_on: MOMENT, activity.regarding: contact}
+
+    @final
+    def create_events(
+        self, *rows: NewRow, by: DynamicsConnector | None = None, still_ours: Callable[[], None] = ours
+    ) -> Sequence[CreateAnswer]:
+        """The answer to each; what the call raised is the answer to all of them, as egress takes it."""
+        try:
+            return (by or self.connector).create(self.activity.table, rows, still_ours=still_ours)
+        except SynclineError as error:
+            return [error] * len(rows)

@@ -11,9 +11,10 @@ from syncline.testing.connector_checks.dynamics_subject import DynamicsSubject, 
 from syncline.testing.connector_checks.running import PEOPLE, Running, running
 from syncline.testing.connector_checks.trouble import Trouble
 from syncline.testing.memory_campaign import MemoryCampaign
+from syncline.workflows.ingress import IngressWorkflow
 
 
-def _running(subject: DynamicsSubject, target: MemoryCampaign) -> AbstractContextManager[Running]:
+def _running(subject: DynamicsSubject, target: MemoryCampaign) -> AbstractContextManager[Running[IngressWorkflow]]:
     """The subject's rows go to profiles in memory."""
     first, second = subject.columns
     mapping = TableMapping(

@@ -7,20 +7,25 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Final
+from typing import Any, Final, Generic, TypeVar
 
 from attrs import frozen
 
 from syncline.connectors.base import CampaignConnector, DynamicsConnector
-from syncline.definitions import IngressDefinition
+from syncline.definitions import EgressDefinition, IngressDefinition
 from syncline.integration import Integration
 from syncline.storage.sqlite import MemoryStorage
 from syncline.table_mapping import TableMapping
 from syncline.testing.clocks import JumpingClock
 from syncline.testing.connector_checks.trouble import WAIT
+from syncline.testing.memory_campaign import MemoryCampaign
+from syncline.workflows.base import Workflow
+from syncline.workflows.egress import EgressWorkflow
 from syncline.workflows.ingress import IngressWorkflow
 
-__all__ = ["PEOPLE", "Running", "running"]
+__all__ = ["PEOPLE", "Running", "running", "running_events"]
+
+_Workflow = TypeVar("_Workflow", bound=Workflow[Any])
 
 #: How many records the checks begin with.
 PEOPLE: Final = 12
@@ -30,10 +35,10 @@ _CYCLES: Final = 30
 
 
 @frozen
-class Running:
+class Running(Generic[_Workflow]):
     """A workflow, and what makes its time pass."""
 
-    workflow: IngressWorkflow
+    workflow: _Workflow
     storage: MemoryStorage
     clock: JumpingClock
 
@@ -60,7 +65,7 @@ class Running:
 @contextmanager
 def running(
     dynamics: DynamicsConnector, campaign: CampaignConnector, mapping: TableMapping, clock: JumpingClock
-) -> Iterator[Running]:
+) -> Iterator[Running[IngressWorkflow]]:
     """Ingress between the two, over a storage in memory. It is not started."""
     storage = MemoryStorage()
     integration = Integration(
@@ -72,3 +77,16 @@ def running(
     )
     with integration:
         yield Running(integration.ingress, storage, clock)
+
+
+@contextmanager
+def running_events(
+    dynamics: DynamicsConnector, definition: EgressDefinition, clock: JumpingClock
+) -> Iterator[Running[EgressWorkflow]]:
+    """Egress of pushed events, over a storage in memory. It is not started."""
+    storage = MemoryStorage()
+    integration = Integration(
+        dynamics=dynamics, campaign=MemoryCampaign(), storage=storage, egress=definition, clock=clock
+    )
+    with integration:
+        yield Running(integration.egress, storage, clock)
