@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import gzip
 import io
 import json
@@ -23,6 +24,7 @@ import pytest
 from tests.sandbox_room import PROFILES, Stranger, token_form
 
 from syncline.sandbox import Sandbox
+from syncline.sandbox.__main__ import main
 from syncline.sandbox.remote import SandboxCommandError
 
 
@@ -150,6 +152,13 @@ def test_the_command_line_prints_addresses_and_ends_on_interrupt() -> None:
         _, complaints = running.communicate(timeout=60)
     assert running.returncode == 0
     assert complaints.strip() == b""
+
+
+def test_a_port_that_is_taken_is_told_at_once() -> None:
+    """The start raises what the system says, and lets go of what was opened before."""
+    with socket.create_server(("127.0.0.1", 0)) as taken, pytest.raises(OSError) as refused:
+        main(["--port-campaign", str(taken.getsockname()[1])])
+    assert refused.value.errno == errno.EADDRINUSE
 
 
 # -- TLS ----------------------------------------------------------------------------------------------------------

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 
 import attrs
 
-from .server import Addresses, Options, ServerThread
+from .server import Addresses, Options, server_thread
 
 __all__ = ["main"]
 
@@ -22,7 +22,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run until Ctrl-C, or until standard input closes where that was asked for."""
     chosen = _parser().parse_args(arguments)
     options = Options(**{name: getattr(chosen, name) for name in attrs.fields_dict(Options)})
-    server = ServerThread(options)
+    server = server_thread(options)
     addresses = server.start()
     try:
         sys.stdout.write(_ready_line(addresses) if chosen.ready_json else _readable(addresses))

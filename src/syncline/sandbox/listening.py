@@ -9,12 +9,12 @@ import asyncio
 import socket
 import ssl
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 from .control import Frame
 from .protocol import Connections
 
-__all__ = ["Listeners", "event_loop"]
+__all__ = ["Listeners"]
 
 _HOST = "127.0.0.1"
 _BACKLOG = 1024
@@ -34,7 +34,11 @@ class Listeners:
         bound = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
         if sys.platform != "win32":
             bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        bound.bind((_HOST, port))
+        try:
+            bound.bind((_HOST, port))
+        except OSError:
+            bound.close()
+            raise
         number = bound.getsockname()[1]
         server = await asyncio.get_running_loop().create_server(
             self._connections[name], sock=bound, backlog=_BACKLOG, ssl=context
@@ -62,12 +66,3 @@ class Listeners:
                     loop.remove_reader(listening.fileno())
             for _ in range(_TURNS):
                 await asyncio.sleep(0)
-
-
-def event_loop() -> Callable[[], asyncio.AbstractEventLoop] | None:
-    """uvloop's loop where it is installed; None leaves it to asyncio."""
-    try:
-        import uvloop
-    except ImportError:
-        return None
-    return uvloop.new_event_loop

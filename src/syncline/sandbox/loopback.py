@@ -6,16 +6,16 @@ never leave, and a log of what arrived. What never lives here: the two systems o
 
 from __future__ import annotations
 
-import asyncio
 import secrets
-import threading
-from concurrent.futures import Future
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 import attrs
 
 from .remote import SystemControl
+from .serving import ServingThread
 
 if TYPE_CHECKING:
     from .faults import App, Receive, Scope, Send
@@ -51,49 +51,31 @@ class Loopback:
     def __init__(self, app: App) -> None:
         self._app = app
         self._token = secrets.token_urlsafe(24)
-        self._ready: Future[str] = Future()
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._stopping: asyncio.Event | None = None
-        self._thread = threading.Thread(target=self._run, name="syncline-loopback", daemon=True)
+        self._serving = ServingThread("syncline-loopback", self._serve)
 
     def __repr__(self) -> str:
         return f"<Loopback {getattr(self, 'url', 'not started')}>"
 
     def __enter__(self) -> Loopback:
-        self._thread.start()
-        self.url = self._ready.result()
+        self.url = self._serving.start()
         self.control = SystemControl(self.url, _NAME, self._token)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, problem: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._loop is not None and self._stopping is not None and self._thread.is_alive():
-            self._loop.call_soon_threadsafe(self._stopping.set)
-        self._thread.join()
+        self._serving.stop()
 
-    def _run(self) -> None:
-        from .listening import event_loop
-
-        try:
-            with asyncio.Runner(loop_factory=event_loop()) as runner:
-                runner.run(self._serve())
-        except BaseException as problem:
-            if self._ready.done():
-                raise
-            self._ready.set_exception(problem)
-
-    async def _serve(self) -> None:
+    @asynccontextmanager
+    async def _serve(self) -> AsyncIterator[str]:
         from .clock import SandboxClock
         from .control import ControlDesk, Frame
         from .listening import Listeners
 
-        self._loop, self._stopping = asyncio.get_running_loop(), asyncio.Event()
         frame = Frame(_NAME, _Plain(self._app), SandboxClock())
         ControlDesk({_NAME: frame}, self._token)
         listeners = Listeners({_NAME: frame})
         try:
-            self._ready.set_result(await listeners.listen(_NAME))
-            await self._stopping.wait()
+            yield await listeners.listen(_NAME)
         finally:
             await listeners.close()

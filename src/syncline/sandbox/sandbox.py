@@ -14,7 +14,8 @@ from typing import IO, TYPE_CHECKING, Any, cast
 from .remote import CampaignControl, DynamicsControl
 
 if TYPE_CHECKING:
-    from .server import Addresses, ServerThread
+    from .server import Addresses
+    from .serving import ServingThread
 
 __all__ = ["Sandbox"]
 
@@ -41,7 +42,7 @@ class Sandbox:
     ) -> None:
         self._options = {"seed": seed, "tls": tls, "database": database, "contacts": contacts}
         self._process = process
-        self._running: ServerThread | _Child | None = None
+        self._running: ServingThread[Addresses] | _Child | None = None
         self._addresses: Addresses | None = None
 
     def __repr__(self) -> str:
@@ -73,10 +74,10 @@ class Sandbox:
             self._running.stop()
             self._running = self._addresses = None
 
-    def _start_thread(self) -> tuple[ServerThread, Addresses]:
-        from .server import Options, ServerThread
+    def _start_thread(self) -> tuple[ServingThread[Addresses], Addresses]:
+        from .server import Options, server_thread
 
-        running = ServerThread(Options(**cast("dict[str, Any]", self._options)))
+        running = server_thread(Options(**cast("dict[str, Any]", self._options)))
         return running, running.start()
 
     def _start_child(self) -> tuple[_Child, Addresses]:

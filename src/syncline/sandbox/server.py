@@ -1,4 +1,4 @@
-"""Runs both systems on loopback ports: one event loop in a daemon thread, uvicorn's protocol without its server.
+"""Both systems on loopback ports, in one thread, by uvicorn's protocol without its server.
 
 Sockets are bound and listening before anybody is told the addresses, so a client may connect at once. Nothing here
 installs signal handlers, configures logging or sleeps. What never lives here: what the systems answer.
@@ -6,11 +6,11 @@ installs signal handlers, configures logging or sleeps. What never lives here: w
 
 from __future__ import annotations
 
-import asyncio
 import secrets
 import tempfile
-import threading
-from concurrent.futures import Future
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from functools import partial
 from pathlib import Path
 
 import attrs
@@ -21,10 +21,11 @@ from .chunks import chunked
 from .clock import SandboxClock
 from .control import ControlDesk, Frame
 from .dynamics import DynamicsSandbox
-from .listening import Listeners, event_loop
+from .listening import Listeners
 from .people import people
+from .serving import ServingThread
 
-__all__ = ["Addresses", "Options", "ServerThread"]
+__all__ = ["Addresses", "Options", "server_thread"]
 
 _CHUNK = 5_000
 
@@ -71,89 +72,56 @@ class Addresses:
     control_token: str = attrs.field(repr=False)
 
 
-class ServerThread:
-    """Both systems in one daemon thread, from `start` to `stop`."""
+def server_thread(options: Options) -> ServingThread[Addresses]:
+    """Both systems in one thread. `start` returns when the ports are open and the contacts loaded."""
+    return ServingThread("syncline-sandbox", partial(_serve, options))
 
-    def __init__(self, options: Options) -> None:
-        self._options = options
-        self._ready: Future[Addresses] = Future()
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._stopping: asyncio.Event | None = None
-        self._folder: tempfile.TemporaryDirectory[str] | None = None
-        self._thread = threading.Thread(target=self._run, name="syncline-sandbox", daemon=True)
 
-    def __repr__(self) -> str:
-        return f"<ServerThread {'serving' if self._thread.is_alive() else 'not serving'}>"
-
-    def start(self) -> Addresses:
-        """Serve. Returns when the ports are open and the contacts loaded; raises what went wrong instead."""
-        self._thread.start()
-        return self._ready.result()
-
-    def stop(self) -> None:
-        """Close all connections and end the thread; unfinished requests are dropped."""
-        if self._loop is not None and self._stopping is not None and self._thread.is_alive():
-            self._loop.call_soon_threadsafe(self._stopping.set)
-        self._thread.join()
-
-    def _run(self) -> None:
-        try:
-            with asyncio.Runner(loop_factory=event_loop()) as runner:
-                runner.run(self._serve())
-        except BaseException as problem:
-            if self._ready.done():
-                raise
-            self._ready.set_exception(problem)
-        finally:
-            if self._folder is not None:
-                self._folder.cleanup()
-
-    async def _serve(self) -> None:
-        self._loop = asyncio.get_running_loop()
-        self._stopping = asyncio.Event()
-        options = self._options
-        clocks = {"dynamics": SandboxClock(), "campaign": SandboxClock()}
-        dynamics = DynamicsSandbox(
-            database=options.database_of("dynamics"), seed=options.seed, clock=clocks["dynamics"].now
-        )
-        campaign = CampaignSandbox(
-            database=options.database_of("campaign"), seed=options.seed, clock=clocks["campaign"].now
-        )
-        frames = {
-            "dynamics": Frame("dynamics", dynamics, clocks["dynamics"], seed=options.seed),
-            "campaign": Frame("campaign", campaign, clocks["campaign"], seed=options.seed),
-        }
-        token = secrets.token_urlsafe(24)
-        ControlDesk(frames, token)
-        for rows in chunked(people(options.contacts, options.seed), _CHUNK):
-            frames["dynamics"].control("load", {"table": "contact", "rows": rows})
-        certificates = self._certificates()
+@asynccontextmanager
+async def _serve(options: Options) -> AsyncIterator[Addresses]:
+    clocks = {"dynamics": SandboxClock(), "campaign": SandboxClock()}
+    dynamics = DynamicsSandbox(
+        database=options.database_of("dynamics"), seed=options.seed, clock=clocks["dynamics"].now
+    )
+    campaign = CampaignSandbox(
+        database=options.database_of("campaign"), seed=options.seed, clock=clocks["campaign"].now
+    )
+    frames = {
+        "dynamics": Frame("dynamics", dynamics, clocks["dynamics"], seed=options.seed),
+        "campaign": Frame("campaign", campaign, clocks["campaign"], seed=options.seed),
+    }
+    token = secrets.token_urlsafe(24)
+    ControlDesk(frames, token)
+    for rows in chunked(people(options.contacts, options.seed), _CHUNK):
+        frames["dynamics"].control("load", {"table": "contact", "rows": rows})
+    with _certificates(options) as certificates:
         listeners = Listeners(frames)
         try:
             addresses = await _open(listeners, options, certificates)
-            self._ready.set_result(
-                Addresses(
-                    **addresses,
-                    ca_file=str(certificates.ca_file) if certificates else "",
-                    tenant_id=dynamics.tenant_id,
-                    client_id=dynamics.client_id,
-                    client_secret=dynamics.client_secret,
-                    campaign_client_id=campaign.client_id,
-                    campaign_client_secret=campaign.client_secret,
-                    control_token=token,
-                )
+            yield Addresses(
+                **addresses,
+                ca_file=str(certificates.ca_file) if certificates else "",
+                tenant_id=dynamics.tenant_id,
+                client_id=dynamics.client_id,
+                client_secret=dynamics.client_secret,
+                campaign_client_id=campaign.client_id,
+                campaign_client_secret=campaign.client_secret,
+                control_token=token,
             )
-            await self._stopping.wait()
         finally:
             await listeners.close()
             campaign.close()
             dynamics.close()
 
-    def _certificates(self) -> Certificates | None:
-        if not self._options.tls:
-            return None
-        self._folder = tempfile.TemporaryDirectory(prefix="syncline-sandbox-")
-        return make_certificates(Path(self._folder.name))
+
+@contextmanager
+def _certificates(options: Options) -> Iterator[Certificates | None]:
+    """Their files are there for as long as this is entered."""
+    if not options.tls:
+        yield None
+        return
+    with tempfile.TemporaryDirectory(prefix="syncline-sandbox-") as folder:
+        yield make_certificates(Path(folder))
 
 
 async def _open(listeners: Listeners, options: Options, certificates: Certificates | None) -> dict[str, str]:
