@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from attrs import evolve
+from attrs import evolve, frozen
 from tests.ingress_room import DEFINITION, MAPPING, campaign_of, differences, drain, join
 
 from syncline import IngressDefinition, Integration, MemoryStorage, OptOutDefinition, OptOutDirection, OptOutPair
@@ -91,29 +92,53 @@ def lastname(room: Sandbox, contact: str) -> str:
     return str(found)
 
 
-def test_the_late_write_of_a_paused_worker_is_refused_found_and_mended(room: Sandbox, storage: SQLStorage) -> None:
-    """Campaign knows no conditional write: the stale value lands, its settling is refused, and the sweep mends it."""
+@frozen(kw_only=True)
+class Asleep:
+    """A worker in the middle of a cycle, about to send somebody's new last name, `First`."""
+
+    worker: Integration
+    contact: str
+    go_on: threading.Event
+    report: Future[CycleReport]
+
+    def wake(self) -> CycleReport:
+        """Let it go on to the end of its cycle."""
+        self.go_on.set()
+        return self.report.result(60)
+
+
+@contextmanager
+def asleep(room: Sandbox, storage: SQLStorage) -> Iterator[Asleep]:
+    """One of two workers of a workflow that was caught up falls asleep; at the end of the block it goes on."""
     slow = campaign_of(Pausing, room)
-    sleeper = join(room, storage, campaign=slow, settings=PAIR)
-    sleeper.ingress.start()
-    drain(sleeper)
+    worker = join(room, storage, campaign=slow, settings=PAIR)
+    worker.ingress.start()
+    drain(worker)
     contact = one_contact(room)
     room.dynamics.update("contact", contact, lastname="First")
     slow.hold()
     with ThreadPoolExecutor(1) as pool:
-        asleep = pool.submit(sleeper.ingress.run_cycle)
-        assert slow.reached.wait(60)
+        report = pool.submit(worker.ingress.run_cycle)
+        try:
+            assert slow.reached.wait(60)
+            yield Asleep(worker=worker, contact=contact, go_on=slow.go_on, report=report)
+        finally:
+            slow.go_on.set()
+
+
+def test_the_late_write_of_a_paused_worker_is_refused_found_and_mended(room: Sandbox, storage: SQLStorage) -> None:
+    """Campaign knows no conditional write: the stale value lands, its settling is refused, and the sweep mends it."""
+    with asleep(room, storage) as sleeper:
         storage.set_time_offset(LEASE.total_seconds() + 1)
         other = join(room, storage, settings=PAIR)
         drain(other)
-        room.dynamics.update("contact", contact, lastname="Second")
+        room.dynamics.update("contact", sleeper.contact, lastname="Second")
         drain(other)
-        assert lastname(room, contact) == "Second"
-        slow.go_on.set()
-        report = asleep.result(60)
+        assert lastname(room, sleeper.contact) == "Second"
+        report = sleeper.wake()
 
     assert (report.end, report.refused, report.written) == (CycleEnd.LEASE_LOST, 1, 0)
-    assert lastname(room, contact) == "First"  # the hole that a target without conditional writes has
+    assert lastname(room, sleeper.contact) == "First"  # the hole that a target without conditional writes has
     assert other.ingress.backlog.refused == 1
     assert "Late writes refused" in str(other.ingress.backlog)
     sweeper = join(room, storage, settings=evolve(PAIR, sweep_period=timedelta(milliseconds=1)))
@@ -126,21 +151,11 @@ def test_the_late_write_of_a_paused_worker_is_refused_found_and_mended(room: San
 
 def test_what_a_paused_worker_was_sending_is_read_back(room: Sandbox, storage: SQLStorage) -> None:
     """Whoever takes it over compares first: where the write arrived after all nothing is sent twice."""
-    slow = campaign_of(Pausing, room)
-    sleeper = join(room, storage, campaign=slow, settings=PAIR)
-    sleeper.ingress.start()
-    drain(sleeper)
-    contact = one_contact(room)
-    room.dynamics.update("contact", contact, lastname="First")
-    slow.hold()
-    with ThreadPoolExecutor(1) as pool:
-        asleep = pool.submit(sleeper.ingress.run_cycle)
-        assert slow.reached.wait(60)
+    with asleep(room, storage) as sleeper:
         storage.set_time_offset(LEASE.total_seconds() + 1)
         other = join(room, storage, settings=PAIR)
         assert storage.workflow(other.ingress.id).vanished == 1
-        slow.go_on.set()
-        asleep.result(60)
+        sleeper.wake()
         room.campaign.clear_requests()
         drain(other)
 
@@ -179,16 +194,8 @@ def test_a_writer_goes_on_as_the_reader_when_nobody_reads(room: Sandbox, storage
 
 def test_as_many_as_are_admitted_and_no_more(room: Sandbox, storage: SQLStorage) -> None:
     """The first reads, the next one writes what it queued, a third one is told that all places are taken."""
-    slow = campaign_of(Pausing, room)
-    first = join(room, storage, campaign=slow, settings=PAIR)
-    first.ingress.start()
-    drain(first)
-    room.dynamics.update("contact", one_contact(room), lastname="First")
-    slow.hold()
-    with ThreadPoolExecutor(1) as pool:
-        working = pool.submit(first.ingress.run_cycle)
-        assert slow.reached.wait(60)
-        held = storage.acquire(first.ingress.id, owner(), LEASE, workers=2)
+    with asleep(room, storage) as first:
+        held = storage.acquire(first.worker.ingress.id, owner(), LEASE, workers=2)
         assert held is not None
         assert held.role is Role.WRITER
         third = join(room, storage, settings=PAIR)
@@ -199,29 +206,19 @@ def test_as_many_as_are_admitted_and_no_more(room: Sandbox, storage: SQLStorage)
         storage.release(held)
         second = third.ingress.run_cycle(seconds=0)
         assert second.role is Role.WRITER
-        slow.go_on.set()
-        assert working.result(60).role is Role.READER
+        assert first.wake().role is Role.READER
     drain(third)
     assert differences(room) == []
 
 
 def test_stopped_comes_when_the_last_worker_is_done(room: Sandbox, storage: SQLStorage) -> None:
     """While one of them still writes the status is not STOPPED, whoever else has ended."""
-    slow = campaign_of(Pausing, room)
-    first = join(room, storage, campaign=slow, settings=PAIR)
-    first.ingress.start()
-    drain(first)
-    room.dynamics.update("contact", one_contact(room), lastname="First")
-    slow.hold()
-    with ThreadPoolExecutor(1) as pool:
-        working = pool.submit(first.ingress.run_cycle)
-        assert slow.reached.wait(60)
+    with asleep(room, storage) as first:
         second = join(room, storage, settings=PAIR)
         second.ingress.stop()
         assert second.ingress.run_cycle().end is CycleEnd.STOP
         assert (second.ingress.status, second.ingress.stopping) == (WorkflowState.RUNNING, True)
-        slow.go_on.set()
-        assert working.result(60).end is CycleEnd.STOP
+        assert first.wake().end is CycleEnd.STOP
     assert second.ingress.status is WorkflowState.STOPPED
     assert storage.counts(second.ingress.id).size == 0
     assert storage.workflow(second.ingress.id).workers == 0
