@@ -12,7 +12,7 @@ from syncline.sandbox import Sandbox
 from syncline.schemas import TableSchema
 from syncline.testing.clocks import JumpingClock
 
-__all__ = ["JumpingClock", "connect", "credential", "described", "fresh", "person", "wanted"]
+__all__ = ["JumpingClock", "connect", "credential", "described", "person", "wanted"]
 
 ID = "8d2cfd61-0a3f-4f6c-9d6e-2f1f7b1f0001"
 
@@ -32,14 +32,6 @@ def connect(sandbox: Sandbox, url: str = "", **options: Any) -> Iterator[Campaig
         yield campaign
     finally:
         campaign.close()
-
-
-def fresh(sandbox: Sandbox) -> None:
-    """As on the first day: no records, no faults, nothing counted."""
-    sandbox.campaign.clear_faults()
-    sandbox.campaign.reset()
-    sandbox.campaign.clear_requests()
-    sandbox.campaign.keep_requests(0)
 
 
 def described(campaign: CampaignStandard, resource: str = "profile") -> TableSchema:

@@ -12,6 +12,8 @@ from tests.canary import Canary
 if TYPE_CHECKING:
     from tests.postgres_room import Server
 
+    from syncline.sandbox import Sandbox
+
 # Two profiles: the default finishes quickly on a busy machine; `--hypothesis-profile=thorough` is for a night.
 settings.register_profile("quick", deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile("thorough", deadline=None, max_examples=2000, suppress_health_check=[HealthCheck.too_slow])
@@ -35,6 +37,24 @@ def postgres() -> Iterator[Server]:
 
     with running_server() as server:
         yield server
+
+
+@pytest.fixture(scope="module")
+def servers() -> Iterator[Sandbox]:
+    """Both systems, started once for a module."""
+    from syncline.sandbox import Sandbox
+
+    with Sandbox() as running:
+        yield running
+
+
+@pytest.fixture
+def sandbox(servers: Sandbox) -> Sandbox:
+    """Both systems as on their first day. A module that wants them otherwise has a fixture of its own of this name."""
+    from tests.sandbox_room import fresh
+
+    fresh(servers.dynamics, servers.campaign)
+    return servers
 
 
 @pytest.fixture

@@ -7,13 +7,15 @@ from contextlib import closing
 from types import ModuleType
 from typing import Any
 
+from tests.sandbox_room import fresh
+
 from syncline.connectors.campaign import CampaignStandard, OAuthServerToServer
 from syncline.connectors.dynamics import ClientSecret, Dataverse
 from syncline.records import Values
 from syncline.sandbox import Sandbox
 from syncline.testing.connector_checks import FAULTS, CampaignSubject, DynamicsSubject, Trouble
 
-__all__ = ["CampaignStandardSubject", "DataverseSubject", "failed", "fresh"]
+__all__ = ["CampaignStandardSubject", "DataverseSubject", "failed"]
 
 DATA = "^/api/data/"
 RECORDS = "^/contoso/campaign/"
@@ -185,20 +187,12 @@ class CampaignStandardSubject(CampaignSubject):
         self.sandbox.campaign.refuse(self.resource, key)
 
 
-def fresh(sandbox: Sandbox) -> None:
-    """Both systems as on the first day."""
-    for system in (sandbox.dynamics, sandbox.campaign):
-        system.clear_faults()
-        system.call("reset")
-        system.clear_requests()
-
-
 def failed(room: ModuleType, make: Callable[[], Any], sandbox: Sandbox) -> set[str]:
     """The checks of a room that do not pass on a fresh subject, without their prefix."""
     found = set()
     for name, check in vars(room).items():
         if name.startswith("check_"):
-            fresh(sandbox)
+            fresh(sandbox.dynamics, sandbox.campaign)
             with closing(make()) as subject:
                 try:
                     check(subject)

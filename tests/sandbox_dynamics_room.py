@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from typing import Any
 
 import httpx
 
 from syncline.sandbox import Sandbox
 
-__all__ = ["Wire", "code", "opened", "person_id"]
+__all__ = ["Wire", "code", "person_id"]
 
 HEADERS = {"Accept": "application/json", "OData-MaxVersion": "4.0", "OData-Version": "4.0", "If-None-Match": "null"}
 
@@ -85,12 +84,3 @@ def code(answer: httpx.Response) -> tuple[int, str]:
 def person_id(number: int) -> str:
     """A contact id that sorts by its number."""
     return f"00000000-0000-4000-8000-{number:012d}"
-
-
-@contextmanager
-def opened(sandbox: Sandbox) -> Iterator[Wire]:
-    """A client of an environment that is as new."""
-    sandbox.dynamics.reset()
-    sandbox.dynamics.clear_faults()
-    with Wire(sandbox) as wire:
-        yield wire

@@ -1,4 +1,4 @@
-"""A plain HTTP client for the Campaign half of the sandbox, for tests that speak to it as a stranger would."""
+"""The sandbox as on its first day, and a plain HTTP client of its Campaign half, as a stranger would have one."""
 
 from __future__ import annotations
 
@@ -10,10 +10,20 @@ from typing import Any
 import httpx
 
 from syncline.sandbox import Sandbox
+from syncline.sandbox.remote import CampaignControl, DynamicsControl
 
-__all__ = ["Stranger", "token_form"]
+__all__ = ["Stranger", "fresh", "token_form"]
 
 PROFILES = "profileAndServicesExt/profile"
+
+
+def fresh(*systems: DynamicsControl | CampaignControl) -> None:
+    """As on the first day: no records, no faults, nothing counted or kept."""
+    for system in systems:
+        system.clear_faults()
+        system.reset()
+        system.clear_requests()
+        system.keep_requests(0)
 
 
 def token_form(sandbox: Sandbox, **changes: str) -> dict[str, str]:

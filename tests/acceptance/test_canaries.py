@@ -152,22 +152,11 @@ class Witness:
         return found
 
 
-@pytest.fixture(scope="module")
-def servers() -> Iterator[Sandbox]:
-    """Both systems, started once."""
-    with Sandbox() as running:
-        yield running
-
-
 @pytest.fixture
-def sandbox(servers: Sandbox) -> Sandbox:
-    """Both systems as if new, with people of our own in Dynamics."""
-    for system in (servers.dynamics, servers.campaign):
-        system.reset()
-        system.clear_faults()
-        system.clear_requests()
-    servers.dynamics.load("contact", [person(number) for number in range(PEOPLE)])
-    return servers
+def sandbox(sandbox: Sandbox) -> Sandbox:
+    """With people of our own in Dynamics."""
+    sandbox.dynamics.load("contact", [person(number) for number in range(PEOPLE)])
+    return sandbox
 
 
 @pytest.fixture

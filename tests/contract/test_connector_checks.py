@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from contextlib import closing
 
 import pytest
-from tests.connector_room import CampaignStandardSubject, DataverseSubject, fresh
+from tests.connector_room import CampaignStandardSubject, DataverseSubject
 
 from syncline.connectors.dynamics import Dataverse
 from syncline.sandbox import Sandbox
@@ -18,18 +17,6 @@ from syncline.testing.connector_checks import (
     dynamics_events,
 )
 from syncline.testing.promises import Promise, promises
-
-
-@pytest.fixture(scope="module")
-def running() -> Iterator[Sandbox]:
-    with Sandbox() as sandbox:
-        yield sandbox
-
-
-@pytest.fixture
-def sandbox(running: Sandbox) -> Sandbox:
-    fresh(running)
-    return running
 
 
 @pytest.mark.parametrize("promise", promises(DYNAMICS_CHECKS), ids=str)

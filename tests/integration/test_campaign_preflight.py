@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
-from tests.campaign_room import connect, credential, described, fresh
+from tests.campaign_room import connect, credential, described
+from tests.sandbox_room import fresh
 
 from syncline.connectors.base import KeyProblem
 from syncline.connectors.campaign import CampaignKey, CampaignStandard
@@ -14,22 +13,11 @@ from syncline.sandbox import Sandbox
 from syncline.schemas import FieldType
 
 
-@pytest.fixture(scope="module")
-def server() -> Iterator[Sandbox]:
-    with Sandbox() as sandbox:
-        yield sandbox
-
-
 @pytest.fixture
-def sandbox(server: Sandbox) -> Sandbox:
-    fresh(server)
-    return server
-
-
-@pytest.fixture
-def campaign(sandbox: Sandbox) -> Iterator[CampaignStandard]:
-    with connect(sandbox) as connector:
-        yield connector
+def sandbox(servers: Sandbox) -> Sandbox:
+    """Campaign as on its first day; of Dynamics nothing is asked here."""
+    fresh(servers.campaign)
+    return servers
 
 
 # -- who we are -----------------------------------------------------------------------------------------------------

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 from typing import Any
 
 import pytest
-from tests.campaign_room import ID, connect, described, fresh, person, wanted
+from tests.campaign_room import ID, connect, described, person, wanted
+from tests.sandbox_room import fresh
 
 from syncline.connectors.campaign import CampaignKey, CampaignStandard
 from syncline.errors import (
@@ -26,22 +26,11 @@ from syncline.sandbox import Sandbox
 BY_LAST_NAME = CampaignKey(field="lastName", filter="byText", parameter="text")
 
 
-@pytest.fixture(scope="module")
-def server() -> Iterator[Sandbox]:
-    with Sandbox() as sandbox:
-        yield sandbox
-
-
 @pytest.fixture
-def sandbox(server: Sandbox) -> Sandbox:
-    fresh(server)
-    return server
-
-
-@pytest.fixture
-def campaign(sandbox: Sandbox) -> Iterator[CampaignStandard]:
-    with connect(sandbox) as connector:
-        yield connector
+def sandbox(servers: Sandbox) -> Sandbox:
+    """Campaign as on its first day; of Dynamics nothing is asked here."""
+    fresh(servers.campaign)
+    return servers
 
 
 def apply(campaign: CampaignStandard, write: Write) -> Outcome:

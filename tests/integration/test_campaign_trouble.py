@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from tests.campaign_room import ID, JumpingClock, connect, described, fresh, person, wanted
+from tests.campaign_room import ID, JumpingClock, connect, described, person, wanted
+from tests.sandbox_room import fresh
 
 from syncline.connectors.campaign import CampaignStandard
 from syncline.errors import (
@@ -28,16 +29,11 @@ OOPS = '{"code":500,"message":"Oops. Something went wrong. Check your URI and tr
 DUPLICATE = '"PGS-220000 PostgreSQL error: duplicate key value violates unique constraint"'
 
 
-@pytest.fixture(scope="module")
-def server() -> Iterator[Sandbox]:
-    with Sandbox() as sandbox:
-        yield sandbox
-
-
 @pytest.fixture
-def sandbox(server: Sandbox) -> Sandbox:
-    fresh(server)
-    return server
+def sandbox(servers: Sandbox) -> Sandbox:
+    """Campaign as on its first day; of Dynamics nothing is asked here."""
+    fresh(servers.campaign)
+    return servers
 
 
 @pytest.fixture

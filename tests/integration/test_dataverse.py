@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -27,27 +26,6 @@ from syncline.errors import (
 from syncline.records import ReadStage
 from syncline.retries import retries_off
 from syncline.sandbox import Sandbox
-
-
-@pytest.fixture(scope="module")
-def running() -> Iterator[Sandbox]:
-    with Sandbox() as sandbox:
-        yield sandbox
-
-
-@pytest.fixture
-def sandbox(running: Sandbox) -> Sandbox:
-    running.dynamics.clear_faults()
-    running.dynamics.reset()
-    running.dynamics.clear_requests()
-    return running
-
-
-@pytest.fixture
-def dataverse(sandbox: Sandbox) -> Iterator[Dataverse]:
-    made = connector(sandbox)
-    yield made
-    made.close()
 
 
 def load(dataverse: Dataverse) -> str:

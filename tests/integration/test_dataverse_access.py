@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 
@@ -22,27 +21,6 @@ from syncline.errors import (
 from syncline.records import ReadStage
 from syncline.sandbox import Sandbox
 from syncline.schemas import FieldType
-
-
-@pytest.fixture(scope="module")
-def running() -> Iterator[Sandbox]:
-    with Sandbox() as sandbox:
-        yield sandbox
-
-
-@pytest.fixture
-def sandbox(running: Sandbox) -> Sandbox:
-    running.dynamics.clear_faults()
-    running.dynamics.reset()
-    running.dynamics.clear_requests()
-    return running
-
-
-@pytest.fixture
-def dataverse(sandbox: Sandbox) -> Iterator[Dataverse]:
-    made = connector(sandbox)
-    yield made
-    made.close()
 
 
 def test_a_table_is_described_completely(sandbox: Sandbox, dataverse: Dataverse) -> None:

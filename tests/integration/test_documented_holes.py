@@ -5,8 +5,6 @@ One test per hole. Its docstring says what the documentation of the original say
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 from attrs import evolve
 from tests.ingress_room import FIELDS, MAPPING, differences, drain, join
@@ -21,22 +19,11 @@ from syncline.state_machine import WorkflowState
 CROWD = 40
 
 
-@pytest.fixture(scope="module")
-def servers() -> Iterator[Sandbox]:
-    """Both systems, started once."""
-    with Sandbox() as running:
-        yield running
-
-
 @pytest.fixture
-def sandbox(servers: Sandbox) -> Sandbox:
-    """Both systems as if new, with a crowd in Dynamics."""
-    for system in (servers.dynamics, servers.campaign):
-        system.reset()
-        system.clear_faults()
-        system.clear_requests()
-    servers.dynamics.load("contact", people(CROWD, 5, clean=True))
-    return servers
+def sandbox(sandbox: Sandbox) -> Sandbox:
+    """With a crowd in Dynamics."""
+    sandbox.dynamics.load("contact", people(CROWD, 5, clean=True))
+    return sandbox
 
 
 def test_publishing_a_schema_change_while_running_loses_nothing(sandbox: Sandbox) -> None:

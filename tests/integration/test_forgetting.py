@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -26,21 +26,11 @@ PERSON = {
 }
 
 
-@pytest.fixture(scope="module")
-def servers() -> Iterator[Sandbox]:
-    """Both systems, started once."""
-    with Sandbox() as running:
-        yield running
-
-
 @pytest.fixture
-def sandbox(servers: Sandbox) -> Sandbox:
-    """Both systems as if new, with a few people and Ann in Dynamics."""
-    for system in (servers.dynamics, servers.campaign):
-        system.reset()
-        system.clear_faults()
-    servers.dynamics.load("contact", [*people(5, 5, clean=True), PERSON])
-    return servers
+def sandbox(sandbox: Sandbox) -> Sandbox:
+    """With a few people and Ann in Dynamics."""
+    sandbox.dynamics.load("contact", [*people(5, 5, clean=True), PERSON])
+    return sandbox
 
 
 def test_nothing_of_a_forgotten_person_stays_in_the_files(sandbox: Sandbox, tmp_path: Path) -> None:

@@ -28,22 +28,11 @@ VEHICLES = TableMapping(
 CHECKS = 2
 
 
-@pytest.fixture(scope="module")
-def servers() -> Iterator[Sandbox]:
-    """Both systems, started once."""
-    with Sandbox() as running:
-        yield running
-
-
 @pytest.fixture
-def sandbox(servers: Sandbox) -> Sandbox:
-    """Both systems as if new, with a crowd in Dynamics."""
-    for system in (servers.dynamics, servers.campaign):
-        system.reset()
-        system.clear_faults()
-        system.clear_requests()
-    servers.dynamics.load("contact", people(CROWD, 5, clean=True))
-    return servers
+def sandbox(sandbox: Sandbox) -> Sandbox:
+    """With a crowd in Dynamics."""
+    sandbox.dynamics.load("contact", people(CROWD, 5, clean=True))
+    return sandbox
 
 
 @pytest.fixture

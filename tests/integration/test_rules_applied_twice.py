@@ -20,23 +20,13 @@ CROWD = 30
 GUID = re.compile(r"[0-9a-f]{8}-[0-9a-f-]{27}")
 
 
-@pytest.fixture(scope="module")
-def servers() -> Iterator[Sandbox]:
-    """Both systems, started once."""
-    with Sandbox() as running:
-        yield running
-
-
 @pytest.fixture
-def sandbox(servers: Sandbox) -> Sandbox:
-    """Both systems as if new, with a crowd in Dynamics."""
-    for system in (servers.dynamics, servers.campaign):
-        system.reset()
-        system.clear_faults()
-        system.clear_requests()
-        system.keep_requests(2_000)
-    servers.dynamics.load("contact", people(CROWD, 5, clean=True))
-    return servers
+def sandbox(sandbox: Sandbox) -> Sandbox:
+    """With a crowd in Dynamics."""
+    sandbox.dynamics.keep_requests(2_000)
+    sandbox.campaign.keep_requests(2_000)
+    sandbox.dynamics.load("contact", people(CROWD, 5, clean=True))
+    return sandbox
 
 
 @pytest.fixture

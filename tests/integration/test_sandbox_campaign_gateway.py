@@ -2,35 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import httpx
 import pytest
-from tests.sandbox_room import PROFILES, Stranger, token_form
+from tests.sandbox_room import PROFILES, Stranger, fresh, token_form
 
 from syncline.sandbox import Sandbox
 
 
-@pytest.fixture(scope="module")
-def running() -> Iterator[Sandbox]:
-    """One sandbox for the module."""
-    with Sandbox() as sandbox:
-        yield sandbox
-
-
 @pytest.fixture
-def sandbox(running: Sandbox) -> Sandbox:
-    """The sandbox as on its first day."""
-    running.campaign.reset()
-    running.campaign.clear_faults()
-    return running
-
-
-@pytest.fixture
-def stranger(sandbox: Sandbox) -> Iterator[Stranger]:
-    """A signed-in client."""
-    with Stranger(sandbox) as client:
-        yield client
+def sandbox(servers: Sandbox) -> Sandbox:
+    """Campaign as on its first day; of Dynamics nothing is asked here."""
+    fresh(servers.campaign)
+    return servers
 
 
 def ask(sandbox: Sandbox, **changes: str) -> httpx.Response:

@@ -2,36 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-from tests.sandbox_room import PROFILES, Stranger
+from tests.sandbox_room import PROFILES, Stranger, fresh
 
 from syncline.sandbox import Sandbox
 
 
-@pytest.fixture(scope="module")
-def running() -> Iterator[Sandbox]:
-    """One sandbox for the module."""
-    with Sandbox() as sandbox:
-        yield sandbox
-
-
 @pytest.fixture
-def sandbox(running: Sandbox) -> Sandbox:
+def sandbox(servers: Sandbox) -> Sandbox:
     """Sixty profiles, two with one address."""
-    running.campaign.reset()
-    running.campaign.load("profile", people(60))
-    return running
-
-
-@pytest.fixture
-def stranger(sandbox: Sandbox) -> Iterator[Stranger]:
-    """A signed-in client."""
-    with Stranger(sandbox) as client:
-        yield client
+    fresh(servers.campaign)
+    servers.campaign.load("profile", people(60))
+    return servers
 
 
 def people(count: int) -> list[dict[str, Any]]:

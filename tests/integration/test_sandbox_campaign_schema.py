@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from tests.sandbox_room import PROFILES, Stranger
+from tests.sandbox_room import PROFILES, Stranger, fresh
 
 from syncline.sandbox import Sandbox
 from syncline.sandbox.remote import SandboxCommandError
@@ -23,25 +22,11 @@ OPT_OUTS = (
 )
 
 
-@pytest.fixture(scope="module")
-def running() -> Iterator[Sandbox]:
-    """One sandbox for the module."""
-    with Sandbox() as sandbox:
-        yield sandbox
-
-
 @pytest.fixture
-def sandbox(running: Sandbox) -> Sandbox:
-    """The sandbox as on its first day."""
-    running.campaign.reset()
-    return running
-
-
-@pytest.fixture
-def stranger(sandbox: Sandbox) -> Iterator[Stranger]:
-    """A signed-in client."""
-    with Stranger(sandbox) as client:
-        yield client
+def sandbox(servers: Sandbox) -> Sandbox:
+    """Campaign as on its first day; of Dynamics nothing is asked here."""
+    fresh(servers.campaign)
+    return servers
 
 
 def test_resource_type(stranger: Stranger) -> None:

@@ -6,7 +6,6 @@ import base64
 import json
 import threading
 import time
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -16,25 +15,10 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from cryptography.x509.oid import NameOID
-from tests.sandbox_dynamics_room import Wire, code, opened, person_id
+from tests.sandbox_dynamics_room import Wire, code, person_id
 
 from syncline.sandbox import Sandbox
 from syncline.sandbox.remote import SandboxCommandError
-
-
-@pytest.fixture(scope="module")
-def sandbox() -> Iterator[Sandbox]:
-    """One environment for all tests here; each begins with a new one inside it."""
-    with Sandbox() as running:
-        yield running
-
-
-@pytest.fixture
-def wire(sandbox: Sandbox) -> Iterator[Wire]:
-    """A client of a fresh environment."""
-    with opened(sandbox) as client:
-        yield client
-
 
 # -- tokens ----------------------------------------------------------------
 

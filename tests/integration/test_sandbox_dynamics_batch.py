@@ -4,30 +4,14 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import httpx
 import pytest
-from tests.sandbox_dynamics_room import Wire, code, opened, person_id
-
-from syncline.sandbox import Sandbox
+from tests.sandbox_dynamics_room import Wire, code, person_id
 
 CONTINUE = {"Prefer": "odata.continue-on-error"}
-
-
-@pytest.fixture(scope="module")
-def sandbox() -> Iterator[Sandbox]:
-    """One environment for all tests here; each begins with a new one inside it."""
-    with Sandbox() as running:
-        yield running
-
-
-@pytest.fixture
-def wire(sandbox: Sandbox) -> Iterator[Wire]:
-    """A client of a fresh environment."""
-    with opened(sandbox) as client:
-        yield client
 
 
 def part(method: str, url: str, body: Any = None, content_id: str = "", **headers: str) -> str:

@@ -10,7 +10,7 @@ from urllib.parse import quote
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tests.sandbox_dynamics_room import Wire, opened, person_id
+from tests.sandbox_dynamics_room import Wire, person_id
 
 from syncline.sandbox import Sandbox
 
@@ -21,7 +21,7 @@ QUIET = settings(suppress_health_check=[HealthCheck.function_scoped_fixture, Hea
 @pytest.fixture(scope="module")
 def wire() -> Iterator[Wire]:
     """One environment with one contact for all the nonsense."""
-    with Sandbox() as sandbox, opened(sandbox) as client:
+    with Sandbox() as sandbox, Wire(sandbox) as client:
         client.sandbox.dynamics.load("contact", [{"contactid": ROW, "lastname": "L"}])
         yield client
 

@@ -3,43 +3,32 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from typing import Any
 from urllib.parse import quote
 
 import pytest
-from tests.sandbox_dynamics_room import Wire, code, opened, person_id
-
-from syncline.sandbox import Sandbox
+from tests.sandbox_dynamics_room import Wire, code, person_id
 
 FORMATTED = "OData.Community.Display.V1.FormattedValue"
 
 
-@pytest.fixture(scope="module")
-def sandbox() -> Iterator[Sandbox]:
-    """One environment for all tests here; each begins with a new one inside it."""
-    with Sandbox() as running:
-        yield running
-
-
 @pytest.fixture
-def wire(sandbox: Sandbox) -> Iterator[Wire]:
-    """A client of a fresh environment with five contacts."""
-    with opened(sandbox) as client:
-        rows: list[dict[str, Any]] = [
-            {"contactid": person_id(1), "lastname": "Ábel", "numberofchildren": 1, "creditlimit": 20000},
-            {"contactid": person_id(2), "lastname": "O'Brien", "numberofchildren": 2, "donotemail": True},
-            {"contactid": person_id(3), "lastname": "brown", "numberofchildren": None, "gendercode": 2},
-            {"contactid": person_id(4), "lastname": "Brown", "birthdate": "1990-02-28", "new_interests": "8,9"},
-            {
-                "contactid": person_id(5),
-                "lastname": None,
-                "firstname": "100%_[a]",
-                "modifiedon": "2020-05-01T10:00:00Z",
-            },
-        ]
-        client.sandbox.dynamics.load("contact", rows)
-        yield client
+def wire(wire: Wire) -> Wire:
+    """A client of an environment with five contacts."""
+    rows: list[dict[str, Any]] = [
+        {"contactid": person_id(1), "lastname": "Ábel", "numberofchildren": 1, "creditlimit": 20000},
+        {"contactid": person_id(2), "lastname": "O'Brien", "numberofchildren": 2, "donotemail": True},
+        {"contactid": person_id(3), "lastname": "brown", "numberofchildren": None, "gendercode": 2},
+        {"contactid": person_id(4), "lastname": "Brown", "birthdate": "1990-02-28", "new_interests": "8,9"},
+        {
+            "contactid": person_id(5),
+            "lastname": None,
+            "firstname": "100%_[a]",
+            "modifiedon": "2020-05-01T10:00:00Z",
+        },
+    ]
+    wire.sandbox.dynamics.load("contact", rows)
+    return wire
 
 
 def found(wire: Wire, condition: str, **aliases: str) -> list[int]:

@@ -3,31 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from urllib.parse import unquote
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tests.sandbox_dynamics_room import Wire, code, opened, person_id
+from tests.sandbox_dynamics_room import Wire, code, person_id
 
 from syncline.sandbox import Sandbox
 
 TRACK = "odata.track-changes"
-
-
-@pytest.fixture(scope="module")
-def sandbox() -> Iterator[Sandbox]:
-    """One environment for all tests here; each begins with a new one inside it."""
-    with Sandbox() as running:
-        yield running
-
-
-@pytest.fixture
-def wire(sandbox: Sandbox) -> Iterator[Wire]:
-    """A client of a fresh environment."""
-    with opened(sandbox) as client:
-        yield client
 
 
 def load(wire: Wire, *numbers: int) -> None:

@@ -2,31 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from tests.sandbox_dynamics_room import Wire, code, opened, person_id
-
-from syncline.sandbox import Sandbox
+from tests.sandbox_dynamics_room import Wire, code, person_id
 
 ANY = {"If-Match": "*"}
 NEW = {"If-None-Match": "*"}
 TYPE = "Microsoft.Dynamics.CRM."
-
-
-@pytest.fixture(scope="module")
-def sandbox() -> Iterator[Sandbox]:
-    """One environment for all tests here; each begins with a new one inside it."""
-    with Sandbox() as running:
-        yield running
-
-
-@pytest.fixture
-def wire(sandbox: Sandbox) -> Iterator[Wire]:
-    """A client of a fresh environment."""
-    with opened(sandbox) as client:
-        yield client
 
 
 def column(wire: Wire, entity_set: str, row_id: str, name: str) -> Any:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -19,21 +19,10 @@ CROWD = 30
 COLOURS = [(1, "Red"), (2, "Green")]
 
 
-@pytest.fixture(scope="module")
-def servers() -> Iterator[Sandbox]:
-    """Both systems, started once."""
-    with Sandbox() as running:
-        yield running
-
-
 @pytest.fixture
-def sandbox(servers: Sandbox) -> Sandbox:
-    """Both systems as if new: a crowd in Dynamics, and columns and fields that tests may take away."""
-    for system in (servers.dynamics, servers.campaign):
-        system.reset()
-        system.clear_faults()
-        system.clear_requests()
-    dynamics, campaign = servers.dynamics, servers.campaign
+def sandbox(sandbox: Sandbox) -> Sandbox:
+    """A crowd in Dynamics, and columns and fields that tests may take away."""
+    dynamics, campaign = sandbox.dynamics, sandbox.campaign
     dynamics.add_column("contact", "new_code", "String", max_length=40)
     dynamics.add_column("contact", "new_colour", "Picklist", options=COLOURS)
     campaign.add_field(resource="profile", name="cusCode", kind="string", length=40)
@@ -43,7 +32,7 @@ def sandbox(servers: Sandbox) -> Sandbox:
         for number, row in enumerate(people(CROWD, 5, clean=True))
     ]
     dynamics.load("contact", rows)
-    return servers
+    return sandbox
 
 
 CODE = FieldMapping(source="new_code", target="cusCode")
