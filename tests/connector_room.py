@@ -110,6 +110,14 @@ class DataverseSubject(DynamicsSubject):
     def refuse(self, record: str) -> None:
         self.sandbox.dynamics.issue_rejects(record)
 
+    def opted_out(self, record: str) -> bool | None:
+        rows = self.sandbox.dynamics.rows(self.table, [f"{self.table}id", self.opt_out])
+        found: dict[str, bool | None] = {row[f"{self.table}id"]: row[self.opt_out] for row in rows}
+        return found[record]
+
+    def merge(self, survivor: str, loser: str) -> None:
+        self.sandbox.dynamics.merge_contacts(survivor, loser)
+
     def timeline(self) -> Mapping[str, Values]:
         activity = self.activity
         columns = {

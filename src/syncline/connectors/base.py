@@ -79,7 +79,11 @@ class Connector(ABC):
 
     @property
     def clock_offset(self) -> float | None:
-        """The service's clock minus ours in seconds, measured from its answers; None before the first answer."""
+        """The service's clock minus ours in seconds, measured from its answers; None before the first answer.
+
+        Ours is the clock that the connector was given. None always where the service does not say what time it is:
+        then both are taken for equal.
+        """
         return None
 
     def close(self) -> None:
@@ -91,6 +95,16 @@ class DynamicsConnector(Connector):
 
     Eight things are abstract, and they make ingress; what else it can do a connector adds by overriding. The promises
     are checked by `syncline.testing.connector_checks.DYNAMICS_CHECKS`.
+
+    Egress needs `create` and `links`, and asks `fetch` which contacts there are. Opt-In/Out asks for the table
+    `contact` and takes as its word:
+
+    - an opt-out as a boolean, under the name that `describe` gives it; None where the contact says nothing;
+    - `modifiedon` and `createdon` as moments in ISO 8601 by the service's clock; one without a zone is in UTC;
+    - `Change.etag`, which is the same for one state of a row wherever it is told, in pages and by `fetch`;
+    - `_masterid_value`, where `describe` has it: the id, in lower case, of the contact that this one was merged into.
+
+    To write opt-outs it needs `update_over`.
     """
 
     @abstractmethod
@@ -132,7 +146,11 @@ class DynamicsConnector(Connector):
     def update_over(self, table: str, record: str, values: Values, *, etag: str) -> str:
         """Change these columns of a row, only while its version is `etag`; the version that the write left behind.
 
-        Empty where the service does not tell that version, which costs a comparison later and nothing else.
+        - Of several writes over one version one succeeds.
+        - The answer is the version under which this change comes back with the changes and by `fetch`. Empty where the
+          service does not tell it, which costs a comparison later and nothing else.
+        - A change is made on the service's own word only, as with `create`.
+
         Raises ConflictError when the row is gone or was changed since, else as `CampaignConnector.update`. A connector
         that cannot do this conditionally must not do it at all: opt-outs would be lost.
         """

@@ -27,6 +27,8 @@ from syncline.testing.connector_checks import (
     dynamics_changes,
     dynamics_events,
     dynamics_events_workflow,
+    dynamics_opt_outs,
+    dynamics_opt_outs_workflow,
     dynamics_reading,
     dynamics_rows,
     dynamics_workflow,
@@ -68,4 +70,6 @@ DYNAMICS_CHECKS: Final[tuple[Callable[[DynamicsSubject], None], ...]] = _checks(
     dynamics_workflow,
     dynamics_events,
     dynamics_events_workflow,
+    dynamics_opt_outs,
+    dynamics_opt_outs_workflow,
 )

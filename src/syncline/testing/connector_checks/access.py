@@ -79,3 +79,12 @@ def check_the_clocks_are_compared(subject: ConnectorSubject) -> None:
     subject.ask()
     offset = subject.connector.clock_offset
     assert offset is None or abs(offset) < 600, "the far side of a check goes by the real time"
+
+
+def check_a_clock_that_is_wrong_is_seen(subject: ConnectorSubject) -> None:
+    """`clock_offset` is the service's clock minus ours: an hour ahead it is an hour below zero; or it is not known."""
+    for wrong in (3_600, -3_600):
+        subject.clock.wrong = wrong
+        subject.ask()
+        offset = subject.connector.clock_offset
+        assert offset is None or abs(offset + wrong) < 600, f"our clock is {wrong:+} s wrong, and the offset {offset:+}"

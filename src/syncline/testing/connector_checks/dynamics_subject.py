@@ -47,6 +47,10 @@ class DynamicsSubject(ConnectorSubject):
     #: has to be `contact` for them.
     activity: ActivityTable = ActivityTable(table="adobe_emailsend", occurred_on="adobe_senton")
 
+    #: A boolean column of `table`, true for opted out; empty where there is none. The checks of opt-outs need it, and
+    #: `table` has to be `contact` for them.
+    opt_out: str = "donotbulkemail"
+
     @property
     @abstractmethod
     def connector(self) -> DynamicsConnector:
@@ -58,7 +62,7 @@ class DynamicsSubject(ConnectorSubject):
 
     @abstractmethod
     def load(self, rows: Mapping[str, Values]) -> None:
-        """Somebody else creates these rows, or changes these columns of them. By id."""
+        """Somebody else creates these rows, or changes these columns of them, which may be `opt_out`. By id."""
 
     @abstractmethod
     def get(self, record: str) -> Values | None:
@@ -94,6 +98,14 @@ class DynamicsSubject(ConnectorSubject):
 
     def refuse(self, record: str) -> None:
         """From now on the service refuses every write of this row for good."""
+        raise NotImplementedError
+
+    def opted_out(self, record: str) -> bool | None:
+        """What the far side has in `opt_out` of a row that is there."""
+        raise NotImplementedError
+
+    def merge(self, survivor: str, loser: str) -> None:
+        """Somebody merges two rows: the loser stays and names the survivor."""
         raise NotImplementedError
 
     def timeline(self) -> Mapping[str, Values]:

@@ -12,7 +12,7 @@ from typing import Any, Final, Generic, TypeVar
 from attrs import frozen
 
 from syncline.connectors.base import CampaignConnector, DynamicsConnector
-from syncline.definitions import EgressDefinition, IngressDefinition
+from syncline.definitions import EgressDefinition, IngressDefinition, OptOutDefinition
 from syncline.integration import Integration
 from syncline.storage.sqlite import MemoryStorage
 from syncline.table_mapping import TableMapping
@@ -22,8 +22,9 @@ from syncline.testing.memory_campaign import MemoryCampaign
 from syncline.workflows.base import Workflow
 from syncline.workflows.egress import EgressWorkflow
 from syncline.workflows.ingress import IngressWorkflow
+from syncline.workflows.opt_out import OptOutWorkflow
 
-__all__ = ["PEOPLE", "Running", "running", "running_events"]
+__all__ = ["PEOPLE", "Running", "running", "running_events", "running_opt_outs"]
 
 _Workflow = TypeVar("_Workflow", bound=Workflow[Any])
 
@@ -31,7 +32,8 @@ _Workflow = TypeVar("_Workflow", bound=Workflow[Any])
 PEOPLE: Final = 12
 #: Longer than any wait that a service asked for and any delay of the backlog.
 _LONG: Final = 4 * WAIT
-_CYCLES: Final = 30
+_CYCLES: Final = 12
+_SECONDS: Final = 15
 
 
 @frozen
@@ -55,7 +57,7 @@ class Running(Generic[_Workflow]):
             self.storage.set_time_offset(self.clock.ahead)
             if not self.workflow.status.started:
                 self.workflow.start()
-            report = self.workflow.run_cycle(seconds=60)
+            report = self.workflow.run_cycle(seconds=_SECONDS)
             if report.end.name == "IDLE" and not self.workflow.backlog.size:
                 return
         left = self.workflow.backlog.size
@@ -90,3 +92,14 @@ def running_events(
     )
     with integration:
         yield Running(integration.egress, storage, clock)
+
+
+@contextmanager
+def running_opt_outs(
+    dynamics: DynamicsConnector, campaign: CampaignConnector, definition: OptOutDefinition, clock: JumpingClock
+) -> Iterator[Running[OptOutWorkflow]]:
+    """Opt-In/Out between the two, over a storage in memory. It is not started."""
+    storage = MemoryStorage()
+    integration = Integration(dynamics=dynamics, campaign=campaign, storage=storage, opt_out=definition, clock=clock)
+    with integration:
+        yield Running(integration.opt_out, storage, clock)
