@@ -11,7 +11,7 @@ from typing import Any
 
 import anyio
 import pytest
-from tests.unit.test_workflow import Stage
+from tests.workflow_room import Stage
 
 from syncline import MemoryStorage, asynchronous
 from syncline.errors import ActionNotAvailableError, StorageFullError

@@ -7,20 +7,15 @@ from datetime import timedelta
 
 import pytest
 from attrs import evolve
-from tests.unit.test_workflow import MAPPING, Stage
+from tests.workflow_room import WORKING, Stage, staged
 
-from syncline import Filter, IngressDefinition
-from syncline.definitions import Comparison, Guardrails
+from syncline import IngressDefinition
+from syncline.definitions import Guardrails
 from syncline.errors import CursorLostError, DefinitionError
 from syncline.instrumentation import DeletesHeld
 from syncline.records import ReadRequest, ReadStage
 from syncline.workflows.holding import most_unasked
 
-WORKING = evolve(
-    MAPPING,
-    filters=[Filter(field="jobtitle", comparison=Comparison.IS_NULL)],
-    delete_filtered_out=True,
-)
 PEOPLE = 40
 
 
@@ -33,15 +28,11 @@ def definition(most: int = 5, *, mapping: object = WORKING) -> IngressDefinition
 @pytest.fixture
 def stage() -> Iterator[Stage]:
     """Everybody is in Campaign, and a filter with a cap of five is in force."""
-    made = Stage(people=PEOPLE)
-    made.workflow.edit(definition())
-    made.workflow.start()
-    made.drain()
-    assert len(made.campaign.records) == PEOPLE
-    made.campaign.verbs.clear()
-    yield made
-    assert made.storage.audit(made.workflow.id) == []
-    made.storage.close()
+    with staged(PEOPLE) as made:
+        made.workflow.edit(definition())
+        made.bring()
+        assert len(made.campaign.records) == PEOPLE
+        yield made
 
 
 def retire(stage: Stage, number: int, *, start: int = 0) -> list[str]:

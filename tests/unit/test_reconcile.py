@@ -6,8 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 from attrs import evolve
-from tests.unit.test_held_deletes import WORKING
-from tests.unit.test_workflow import MAPPING, Stage
+from tests.workflow_room import MAPPING, WORKING, Stage, staged
 
 from syncline import FieldMapping, IngressDefinition
 from syncline.errors import DefinitionError, RecordRefusedError, ThrottledError
@@ -19,24 +18,18 @@ PEOPLE = 30
 @pytest.fixture
 def stage() -> Iterator[Stage]:
     """Everybody is in Campaign."""
-    made = Stage(people=PEOPLE)
-    made.workflow.start()
-    made.drain()
-    made.campaign.verbs.clear()
-    yield made
-    assert made.storage.audit(made.workflow.id) == []
-    made.storage.close()
+    with staged(PEOPLE) as made:
+        made.bring()
+        yield made
 
 
 @pytest.fixture
 def moved() -> Iterator[Stage]:
     """Another integration wrote Campaign; Syncline has never run."""
-    made = Stage(people=PEOPLE)
-    for record, row in made.dynamics.rows.items():
-        made.campaign.records[record] = {"externalId": record, "lastName": row["lastname"]}
-    yield made
-    assert made.storage.audit(made.workflow.id) == []
-    made.storage.close()
+    with staged(PEOPLE) as made:
+        for record, row in made.dynamics.rows.items():
+            made.campaign.records[record] = {"externalId": record, "lastName": row["lastname"]}
+        yield made
 
 
 def derange(stage: Stage) -> tuple[str, str, str]:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 from attrs import evolve
 from tests.scripted import nothing
-from tests.unit.test_workflow import MAPPING, WIDER, Stage
+from tests.workflow_room import MAPPING, WIDER, Stage, staged
 
 from syncline import FieldMapping, IngressDefinition
 from syncline.definitions import Guardrails
@@ -21,14 +21,10 @@ PEOPLE = 45
 @pytest.fixture
 def stage() -> Iterator[Stage]:
     """Everybody is in Campaign; pages of ten."""
-    made = Stage(people=PEOPLE)
-    made.dynamics.page_size = 10
-    made.workflow.start()
-    made.drain()
-    made.campaign.verbs.clear()
-    yield made
-    assert made.storage.audit(made.workflow.id) == []
-    made.storage.close()
+    with staged(PEOPLE) as made:
+        made.dynamics.page_size = 10
+        made.bring()
+        yield made
 
 
 def replay(stage: Stage, definition: IngressDefinition | None = None) -> None:

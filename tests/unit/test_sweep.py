@@ -8,7 +8,7 @@ from datetime import timedelta
 import pytest
 from attrs import evolve
 from tests.scripted import nothing
-from tests.unit.test_workflow import MAPPING, WIDER, Stage
+from tests.workflow_room import MAPPING, WIDER, Stage, staged
 
 from syncline import FieldMapping, IngressDefinition
 from syncline.errors import CredentialsError, RecordRefusedError, UnavailableError
@@ -22,14 +22,11 @@ WEEK = timedelta(days=7).total_seconds()
 @pytest.fixture
 def stage() -> Iterator[Stage]:
     """Everybody is in Campaign, and the first round of the sweep has begun."""
-    made = Stage(people=PEOPLE)
-    made.workflow.start()
-    made.drain()
-    made.drain()
-    made.campaign.verbs.clear()
-    yield made
-    assert made.storage.audit(made.workflow.id) == []
-    made.storage.close()
+    with staged(PEOPLE) as made:
+        made.bring()
+        made.drain()
+        made.campaign.verbs.clear()
+        yield made
 
 
 def looked_up(stage: Stage) -> int:

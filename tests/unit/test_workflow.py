@@ -7,15 +7,13 @@ from collections.abc import Iterator
 from datetime import timedelta
 
 import pytest
-from tests.scripted import ScriptedCampaign, ScriptedDynamics, nothing
+from tests.workflow_room import MAPPING, WIDER, Stage, staged
 
-from syncline import FieldMapping, IngressDefinition, MemoryStorage, TableMapping
+from syncline import IngressDefinition
 from syncline.backlog import Grant
 from syncline.errors import (
     ActionNotAvailableError,
-    AmbiguousWriteError,
     CredentialsError,
-    CursorLostError,
     DefinitionError,
     MissingExtraError,
     RecordRefusedError,
@@ -23,77 +21,24 @@ from syncline.errors import (
     SynclineError,
     UnavailableError,
 )
-from syncline.instrumentation import Instrumentation, Notice, ResyncStarted, StateChanged, TakenOver
-from syncline.records import ReadRequest, ReadStage
+from syncline.instrumentation import StateChanged
+from syncline.records import ReadRequest
 from syncline.state_machine import Action, WorkflowState
 from syncline.workflows.base import CycleReport
 from syncline.workflows.cycle import CycleEnd
-from syncline.workflows.ingress import IngressWorkflow
 from syncline.workflows.owner import this_owner
 from syncline.workflows.settings import EngineSettings
 
-MAPPING = TableMapping(table="contact", resource="profile", fields=[FieldMapping(source="lastname", target="lastName")])
-WIDER = TableMapping(
-    table="contact",
-    resource="profile",
-    fields=[FieldMapping(source="lastname", target="lastName"), FieldMapping(source="jobtitle", target="title")],
-)
-
-
-SOON = timedelta(milliseconds=1)
-
-
-class Stage:
-    """A workflow between two scripted connectors."""
-
-    def __init__(self, people: int = 30, settings: EngineSettings | None = None) -> None:
-        self.storage = MemoryStorage()
-        self._later = 0.0
-        self.dynamics = ScriptedDynamics(people)
-        self.campaign = ScriptedCampaign()
-        self.notices: list[Notice] = []
-        self.settings = settings or EngineSettings(retry_first=SOON, retry_most=SOON * 20)
-        self.workflow = self.again()
-
-    def again(self) -> IngressWorkflow:
-        """The same workflow as another process would make it."""
-        return IngressWorkflow(
-            dynamics=self.dynamics,
-            campaign=self.campaign,
-            storage=self.storage,
-            definition=IngressDefinition(mappings=[MAPPING]),
-            settings=self.settings,
-            tell=Instrumentation([self.notices.append]),
-        )
-
-    def advance(self, seconds: float) -> None:
-        """Let time pass for everything that is stored."""
-        self._later += seconds
-        self.storage.set_time_offset(self._later)
-
-    def drain(self) -> CycleReport:
-        for _ in range(500):
-            report = self.workflow.run_cycle()
-            self.advance(60)
-            if not report.status.started or (report.end is CycleEnd.IDLE and report.resume_at is None):
-                return report
-        raise AssertionError(f"not caught up: {report}")
-
-    def in_step(self) -> bool:
-        wanted = {record: row["lastname"] for record, row in self.dynamics.rows.items()}
-        return wanted == {record: row["lastName"] for record, row in self.campaign.records.items()}
+SETUP = DefinitionError("The file of certificate authorities cannot be read.", path="ca_file")
+ODD = RecordRefusedError("Campaign about profile: no.")
 
 
 @pytest.fixture
 def stage() -> Iterator[Stage]:
-    """A workflow that was started, and exact counters whatever the test does."""
-    made = Stage()
-    made.workflow.start()
-    yield made
-    assert made.storage.audit(made.workflow.id) == []
-    totals, size = made.storage.counts(made.workflow.id).totals, made.storage.counts(made.workflow.id).size
-    ended = totals.written + totals.superseded + totals.skipped + totals.dead + totals.discarded
-    assert totals.put == ended + size
+    """A workflow that was started."""
+    with staged() as made:
+        made.workflow.start()
+        yield made
 
 
 # -- status and actions ------------------------------------------------------------------------------------------------
@@ -292,13 +237,6 @@ def test_a_schema_change_in_mid_run_stops_with_the_field_and_moves_nothing(stage
     assert any(isinstance(n, StateChanged) and n.after is WorkflowState.FAILED for n in stage.notices)
 
 
-# -- edits -------------------------------------------------------------------------------------------------------------
-
-
-SETUP = DefinitionError("The file of certificate authorities cannot be read.", path="ca_file")
-ODD = RecordRefusedError("Campaign about profile: no.")
-
-
 @pytest.mark.parametrize("error", [SETUP, ODD, MissingExtraError("Signing in", extra="certificate")], ids=repr)
 def test_whatever_a_connector_raises_in_the_checks_is_a_failed_check(stage: Stage, error: SynclineError) -> None:
     """A certificate file that went away must read as a failed check, not as an exception in the host's scheduler."""
@@ -345,6 +283,9 @@ def test_a_set_up_that_breaks_while_writing_sets_nobody_aside(stage: Stage) -> N
 
     assert report.status is WorkflowState.FAILED
     assert (report.dead, stage.workflow.backlog.size) == (0, 30)
+
+
+# -- edits -------------------------------------------------------------------------------------------------------------
 
 
 def test_an_edit_takes_effect_with_the_next_start_and_says_what_it_needs(stage: Stage) -> None:
@@ -417,159 +358,3 @@ def test_a_replay_of_too_many_is_refused_with_the_numbers(stage: Stage) -> None:
         stage.workflow.replay("contact")
     with pytest.raises(DefinitionError, match="not mapped"):
         stage.workflow.replay("account")
-
-
-# -- nothing lost ------------------------------------------------------------------------------------------------------
-
-
-def test_an_expired_cursor_finds_what_was_deleted_meanwhile(stage: Stage) -> None:
-    """I9: what the ledger has and the full read does not show is asked for by key."""
-    stage.drain()
-    gone = next(iter(stage.dynamics.rows))
-    stage.dynamics.remove(gone)
-    del stage.dynamics.versions[gone]
-
-    def expired(request: ReadRequest) -> None:
-        if request.stage is ReadStage.DELTA and request.link == "delta:30":
-            raise CursorLostError("expired")
-
-    stage.dynamics.before_read = expired
-    stage.drain()
-
-    assert stage.in_step()
-    assert [notice.table for notice in stage.notices if isinstance(notice, ResyncStarted)] == ["contact"]
-    assert stage.dynamics.fetched == [gone, gone], "when it was missed, and right before it was deleted"
-
-
-def test_a_record_that_the_full_read_overlooked_is_not_deleted(stage: Stage) -> None:
-    """A gap in paging looks like a deletion; asking by key tells them apart."""
-    stage.drain()
-    overlooked = next(iter(stage.dynamics.rows))
-    del stage.dynamics.versions[overlooked]
-
-    def expired(request: ReadRequest) -> None:
-        if request.link == "delta:30":
-            stage.dynamics.before_read = lambda _: None
-            raise CursorLostError("expired")
-
-    stage.dynamics.before_read = expired
-    stage.drain()
-
-    assert overlooked in stage.campaign.records
-    assert stage.in_step()
-
-
-@pytest.mark.parametrize("verb", ["create", "update", "delete"])
-def test_a_write_that_was_applied_without_an_answer_happens_once(stage: Stage, verb: str) -> None:
-    """F-43: look before sending again, for every verb."""
-    record = next(iter(stage.dynamics.rows))
-    if verb != "create":
-        stage.drain()
-        if verb == "update":
-            stage.dynamics.put(record, lastname="New")
-        else:
-            stage.dynamics.remove(record)
-    lost = [verb]
-
-    def no_answer(done: str, key: str) -> None:
-        if key == record and done in lost:
-            lost.remove(done)
-            raise AmbiguousWriteError("no answer")
-
-    stage.campaign.after = no_answer
-    stage.campaign.verbs.clear()
-    stage.drain()
-
-    assert stage.in_step()
-    assert [done for done, key in stage.campaign.verbs if key == record].count(verb) == 1
-    assert not lost
-
-
-def test_a_create_without_an_answer_and_a_deletion_meanwhile_leave_nothing_behind(stage: Stage) -> None:
-    """The ledger does not know the record, so only the target can say whether there is something to delete."""
-    record = next(iter(stage.dynamics.rows))
-
-    def no_answer(done: str, key: str) -> None:
-        if key == record and done == "create":
-            stage.campaign.after = nothing
-            stage.dynamics.remove(record)
-            raise AmbiguousWriteError("no answer")
-
-    stage.campaign.after = no_answer
-    stage.drain()
-    stage.drain()
-
-    assert record not in stage.campaign.records
-    assert stage.in_step()
-
-
-def test_a_value_that_goes_and_comes_back_around_a_lost_answer_ends_right(stage: Stage) -> None:
-    """A, then B without an answer, then A again: the ledger says A, the target may say B."""
-    stage.drain()
-    record = next(iter(stage.dynamics.rows))
-    before = stage.dynamics.rows[record]["lastname"]
-    stage.dynamics.put(record, lastname="B")
-
-    def no_answer(done: str, key: str) -> None:
-        stage.campaign.after = nothing
-        stage.dynamics.put(record, lastname=before)
-        raise AmbiguousWriteError("no answer")
-
-    stage.campaign.after = no_answer
-    stage.drain()
-    stage.drain()
-
-    assert stage.in_step()
-
-
-def test_a_change_that_is_taken_back_while_it_waits_is_not_written() -> None:
-    """The newer reading, which equals the ledger, takes the place of the older one in the queue."""
-    stage = Stage(settings=EngineSettings(retry_first=timedelta(minutes=10)))
-    stage.workflow.start()
-    stage.drain()
-    record = next(iter(stage.dynamics.rows))
-    before = stage.dynamics.rows[record]["lastname"]
-    stage.dynamics.put(record, lastname="For a moment")
-
-    def away(verb: str, key: str) -> None:
-        raise UnavailableError("away")
-
-    stage.campaign.before = away
-    stage.workflow.run_cycle(records=1)
-    assert stage.workflow.backlog.size == 1
-    stage.dynamics.put(record, lastname=before)
-    stage.campaign.before = nothing
-    stage.campaign.verbs.clear()
-    stage.drain()
-
-    assert "update" not in [verb for verb, _ in stage.campaign.verbs]
-    assert stage.in_step()
-
-
-def test_a_host_that_vanished_is_taken_over_and_told(stage: Stage) -> None:
-    """Its leased rows come back; the next cycle finishes them."""
-    stage.workflow.run_cycle(records=1)
-    grant = stage.storage.acquire(stage.workflow.id, this_owner(), timedelta(seconds=60))
-    assert grant is not None
-    stage.storage.mark_sending(grant, stage.storage.lease(grant, 10))
-    stage.advance(61)
-
-    stage.drain()
-
-    assert stage.in_step()
-    assert any(isinstance(notice, TakenOver) for notice in stage.notices)
-
-
-def test_a_crash_loop_without_progress_ends_in_failed() -> None:
-    """Decision 12: with the count, instead of for ever."""
-    stage = Stage(settings=EngineSettings(crash_loop_limit=3))
-    stage.workflow.start()
-    for _ in range(4):
-        assert stage.storage.acquire(stage.workflow.id, this_owner(), timedelta(seconds=60)) is not None
-        stage.advance(61)
-
-    report = stage.workflow.run_cycle()
-
-    assert report.status is WorkflowState.FAILED
-    assert stage.workflow.error is not None
-    assert "times in a row" in stage.workflow.error.message
