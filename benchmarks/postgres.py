@@ -9,12 +9,16 @@ durable when it returns (`fsync` and `synchronous_commit` are on).
 What they do differs. Bare psycopg has one table, no order per record and no ledger: it is the floor. pgqueuer and
 procrastinate are queues of jobs. Syncline coalesces by record, keeps one write in flight for each, exact counters and a
 ledger of what was written, and fences each call.
+
+At last several workers, each a process of its own, lease what is queued of one workflow: side by side, as they do, and
+taking turns, as all else does that writes to a workflow.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import multiprocessing
 import sys
 import time
 from collections.abc import Awaitable, Sequence
@@ -22,6 +26,7 @@ from contextlib import closing
 from datetime import timedelta
 from importlib import import_module
 from itertools import islice
+from multiprocessing.connection import Connection
 from pathlib import Path
 from statistics import median
 from typing import Any, ClassVar, Protocol, TypeVar
@@ -36,13 +41,16 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from benchmarks.queues.contender import Record, records
 from benchmarks.queues.postgres_server import server
 
-from syncline.backlog import Entry, Settlement, Settling
+from syncline.backlog import Entry, Grant, Settlement, Settling
 from syncline.records import RecordKey
+from syncline.storage import sql_leasing
 from syncline.storage.postgres import PostgresStorage
 from syncline.store import Owner
 
 _T = TypeVar("_T")
 _AN_HOUR = timedelta(hours=1)
+_CREW = "bench/crew"
+_KIB = 1_024
 #: Who takes jobs one by one gets no more of them than this in a turn.
 _PATIENCE = 200
 
@@ -230,6 +238,66 @@ def _compare(title: str, contenders: Sequence[Contender], count: int, batch: int
     lap.show()
 
 
+def _lease_all(url: str, schema: str, workers: int, batch: int, sides: bool, line: Connection) -> None:
+    """A worker in a process of its own: leases until nothing is left, and tells how many there were."""
+    with closing(PostgresStorage(url, schema=schema)) as storage:
+        grant = storage.acquire(_CREW, Owner(id=str(uuid4()), host="", boot_id="", pid=0), _AN_HOUR, workers=workers)
+        assert grant is not None
+        line.send(0)
+        line.recv()
+        leased = 0
+        while items := storage.lease(grant, batch) if sides else _in_turn(storage, grant, batch):
+            leased += len(items)
+        line.send(leased)
+
+
+def _in_turn(storage: PostgresStorage, grant: Grant, batch: int) -> Sequence[object]:
+    return (
+        storage._write(grant.workflow, lambda tx: sql_leasing.lease(tx, tx.hold(grant), batch, {}), durable=False) or ()
+    )
+
+
+def _crew(url: str, count: int, batch: int, workers: int, *, sides: bool) -> float:
+    """Seconds for all of them together."""
+    schema = f"bench_{uuid4().hex[:8]}"
+    spawn = multiprocessing.get_context("spawn")
+    with closing(PostgresStorage(url, schema=schema)) as storage:
+        storage.register(_CREW, "{}")
+        filler = storage.acquire(_CREW, Owner(id=str(uuid4()), host="", boot_id="", pid=0), _AN_HOUR)
+        assert filler is not None
+        for start in range(0, count, 1_000):
+            keys = (f"{number:032x}" for number in range(start, min(start + 1_000, count)))
+            storage.put(filler, [Entry(key=RecordKey(table="contact", id=k), seq=1, payload=b"x" * _KIB) for k in keys])
+        storage.release(filler)
+        lines, others = zip(*(spawn.Pipe() for _ in range(workers)), strict=True)
+        crew = [spawn.Process(target=_lease_all, args=(url, schema, workers, batch, sides, line)) for line in others]
+        for one in crew:
+            one.start()
+        for line in lines:
+            line.recv()
+        began = time.perf_counter()
+        for line in lines:
+            line.send(0)
+        leased = sum(line.recv() for line in lines)
+        took = time.perf_counter() - began
+        for one in crew:
+            one.join()
+        assert leased == count
+        assert storage.audit(_CREW) == []
+    with psycopg.connect(url) as connection:
+        connection.execute(sql.SQL("DROP SCHEMA {} CASCADE").format(sql.Identifier(schema)))
+    return took
+
+
+def _compare_crews(url: str, count: int, batch: int, workers: int, turns: int) -> None:
+    print(f"\n{workers} workers lease batches of {batch:,}, with 1 KiB each")
+    took = [[_crew(url, count, batch, workers, sides=sides) for sides in (True, False)] for _ in range(turns)]
+    sides, one = (median(turn[way] for turn in took) for way in (0, 1))
+    ratio = median(one / sides for sides, one in took)
+    print(f"  side by side   {count / sides:>10,.0f} records/s   {ratio:>6.2f} x as many as")
+    print(f"  in turn        {count / one:>10,.0f} records/s")
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the comparison and print it."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -237,6 +305,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--batch", type=int, default=1_000, help="records in one call")
     parser.add_argument("--singles", type=int, default=500, help="records one by one")
     parser.add_argument("--turns", type=int, default=5, help="how often the contenders take turns")
+    parser.add_argument("--leased", type=int, default=40_000, help="records that the workers lease")
+    parser.add_argument("--workers", type=int, default=4, help="how many lease at once; 0 leaves that out")
+    parser.add_argument("--rounds", type=int, default=3, help="how often they do, either way")
     parser.add_argument("--only", nargs="*", default=[], help="words of the names to compare")
     parser.add_argument("--url", default="", help="a PostgreSQL; without it one is started")
     options = parser.parse_args(arguments)
@@ -254,6 +325,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
             contender.cycle(list(islice(records(1), 50)))  # whatever is made when it is first needed
         _compare(f"Batches of {options.batch:,}", contenders, options.records, options.batch, options.turns)
         _compare("One by one", contenders, options.singles, 1, options.turns)
+        if options.workers:
+            _compare_crews(url, options.leased, options.batch, options.workers, options.rounds)
         for contender in contenders:
             with closing(contender):
                 pass

@@ -335,6 +335,9 @@ class Backlog(Protocol):
         - A suspect, on which processes died `SUSPECT_AFTER` times or more while it was marked as being sent, is
           leased alone: it is the only item returned, and only when no grant of the workflow holds a leased row. Rows
           that are no suspects go on being leased meanwhile, but none while a suspect is.
+        - Several workers may lease at the same moment, and need not wait for each other. Then each takes what comes
+          next of the rows that no other one has in hand, so that the order holds between their leases only roughly;
+          nothing is returned only when nothing was eligible.
         """
 
     def mark_sending(self, grant: Grant, items: Sequence[Item]) -> Sequence[Item]:

@@ -43,11 +43,11 @@ from syncline.testing.storage_checks.subject import ACTION, WORKFLOW, owner, pos
 
 TTL = timedelta(seconds=60)
 #: Workers at a time.
-CREW = 3
+CREW = 4
 
 
 class BacklogMachine(RuleBasedStateMachine):
-    """One workflow, up to three workers of which one reads, and processes that were taken over and do not know it.
+    """One workflow, up to four workers of which one reads, and processes that were taken over and do not know it.
 
     `grant` and `items` are those of the worker whose turn it is; `crew` has the others.
     """

@@ -20,7 +20,7 @@ def test_the_ingress_benchmark_runs_and_tells_what_it_measured(capsys: pytest.Ca
 
 
 def test_the_benchmark_on_postgresql_runs(postgres: Server, capsys: pytest.CaptureFixture[str]) -> None:
-    """Batches and single records, ours beside the floor, and nothing is left on the server."""
+    """Batches, single records, ours beside the floor, and several workers; nothing is left on the server."""
     words = [
         "--records",
         "40",
@@ -30,6 +30,12 @@ def test_the_benchmark_on_postgresql_runs(postgres: Server, capsys: pytest.Captu
         "2",
         "--turns",
         "2",
+        "--leased",
+        "40",
+        "--workers",
+        "2",
+        "--rounds",
+        "1",
         "--only",
         "bare",
         "syncline",
@@ -39,6 +45,7 @@ def test_the_benchmark_on_postgresql_runs(postgres: Server, capsys: pytest.Captu
     told = capsys.readouterr().out
     assert "Batches of 20" in told
     assert told.count("1.00 x as long as syncline") == 2
+    assert "2 workers lease batches of 20" in told
     assert postgres.ask("SELECT 1 FROM pg_namespace WHERE nspname LIKE 'bench%%'") == []
 
 

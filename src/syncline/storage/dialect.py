@@ -21,6 +21,10 @@ Parameters: TypeAlias = Sequence[object] | Mapping[str, object]
 class Session(Protocol):
     """One transaction under way. Queries go by their name in the .sql files."""
 
+    @property
+    def is_alone(self) -> bool:
+        """Whether no other transaction that names the workflow runs beside this one, see `Database.write`."""
+
     def now(self) -> int:
         """The database's own time, in whole microseconds since 1970: the one clock of everybody who uses it."""
 
@@ -50,13 +54,22 @@ class Database(Protocol):
     """Opens transactions. Safe to use from any thread."""
 
     def write(
-        self, workflow: str | None, work: Callable[[Session], _Result], *, durable: bool = True, erase: bool = False
+        self,
+        workflow: str | None,
+        work: Callable[[Session], _Result],
+        *,
+        durable: bool = True,
+        erase: bool = False,
+        shared: bool = False,
     ) -> _Result:
         """Do the work in a transaction that may write.
 
         No other transaction that names the same workflow runs beside it, in whatever process: it waits before its first
         query and sees what the other one committed. A name that ends with a slash stands for every workflow whose name
         begins with it; None is for what belongs to no workflow.
+        With `shared` others that are `shared` may run beside it, where the database can do that: `Session.is_alone`
+        tells the work. It then takes rows that it will change as a lease does, and passes over those that somebody
+        else has taken.
 
         Commits when the work returns. Any exception in it ends the whole transaction: nothing of it happened. The work
         may be begun anew when the database lost it, so it must change nothing but the database.

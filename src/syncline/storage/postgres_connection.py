@@ -136,6 +136,8 @@ class PostgresSession:
         self._statements = postgres_queries()
         #: When the transaction had all it waited for.
         self.began_at = 0
+        #: Whether nobody else works on its workflow meanwhile.
+        self.is_alone = True
 
     def _execute(self, query: str, parameters: Parameters, *more: object) -> psycopg.Cursor[Row]:
         statement = self._statements[query]
@@ -251,11 +253,17 @@ class PostgresConnection:
 
     # -- transactions -------------------------------------------------------------------------------------------
 
-    def begin_writing(self, workflow: str | None, *, durable: bool) -> None:
-        """Begin a transaction, wait until it is the only one that writes to the workflow, and see what is now."""
+    def begin_writing(self, workflow: str | None, *, durable: bool, shared: bool) -> None:
+        """Begin a transaction, wait until it is the only one that writes to the workflow, and see what is now.
+
+        With `shared` it waits for those only that are not shared.
+        """
         self.number += 1
+        self.session.is_alone = not shared
         queries = ["begin_writing", *(() if durable else ("commit_lazily",)), "mark"]
-        if workflow is not None:
+        if workflow is not None and shared:
+            queries.append("share_workflow")
+        elif workflow is not None:
             queries.append("wait_for_workflows" if workflow.endswith("/") else "wait_for_workflow")
         self._begin(*queries, "now", workflow=workflow, marker=self.marker, number=self.number)
 

@@ -76,11 +76,12 @@ class PostgresDatabase:
         *,
         durable: bool = True,
         erase: bool = False,
+        shared: bool = False,
     ) -> _Result:
         """See `Database.write`. What is deleted stays on the server's disk until it is vacuumed and overwritten."""
 
         def attempt(link: PostgresConnection) -> _Result:
-            self._begin_writing(link, workflow, durable=durable)
+            self._begin_writing(link, workflow, durable=durable, shared=shared)
             result = work(link.session)
             try:
                 link.commit()
@@ -92,13 +93,13 @@ class PostgresDatabase:
         return self._insist(attempt)
 
     @staticmethod
-    def _begin_writing(link: PostgresConnection, workflow: str | None, *, durable: bool) -> None:
+    def _begin_writing(link: PostgresConnection, workflow: str | None, *, durable: bool, shared: bool) -> None:
         try:
-            link.begin_writing(workflow, durable=durable)
+            link.begin_writing(workflow, durable=durable, shared=shared)
         except StorageBusyError:
             if not link.end_stuck():
                 raise
-            link.begin_writing(workflow, durable=durable)
+            link.begin_writing(workflow, durable=durable, shared=shared)
 
     def read(self, work: Callable[[PostgresSession], _Result]) -> _Result:
         """See `Database.read`."""

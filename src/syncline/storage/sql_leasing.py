@@ -6,7 +6,7 @@ What lives here: which rows are next, and whose turn it is. Nothing about how ro
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from itertools import chain, zip_longest
 from typing import Final
 
@@ -23,23 +23,34 @@ __all__ = ["lease", "mark_sending"]
 _DUE_AT_ONCE: Final = 10_000
 
 
-def lease(tx: Transaction, held: Held, limit: int, before: Mapping[str, Collection[str]]) -> list[Item]:
-    """Claim up to `limit` rows under the conditions of `Backlog.lease`."""
+def lease(tx: Transaction, held: Held, limit: int, before: Mapping[str, Collection[str]]) -> list[Item] | None:
+    """Claim up to `limit` rows under the conditions of `Backlog.lease`.
+
+    In a transaction that is not alone None says that it takes one that is: a suspect is leased while nobody else
+    leases, and that there is nothing is said only when nobody else has a row in hand that it may put back.
+    """
     if limit < 1:
         return []
     lanes = _ready_lanes(tx, held.workflow_id)
     leased = tx.session.row("held_suspect", (held.workflow_id,))
     if leased is not None and leased[0]:
         return []
+    suspect = None if leased is not None else tx.session.row("first_suspect", (held.workflow_id,))
     items: list[Item] = []
     for lane, tables in lanes:
-        if leased is None and not items and (suspect := _lease_suspect(tx, held, lane, tables)):
-            return suspect
+        if suspect is not None and suspect[0] == lane and not items:
+            return _lease_suspect(tx, held, *suspect) if tx.session.is_alone else None
         for turn in _turns(tx, held, tables, before):
             items += _lease_in_turn(tx, held, lane, turn, limit - len(items))
             if len(items) >= limit:
                 return items
+    if not (items or tx.session.is_alone) and _anything_is_ready(tx, held.workflow_id):
+        return None
     return items
+
+
+def _anything_is_ready(tx: Transaction, workflow_id: int) -> bool:
+    return tx.session.row("anything_is_ready", {"workflow": workflow_id, "now": tx.now}) is not None
 
 
 def _turns(tx: Transaction, held: Held, tables: list[int], before: Mapping[str, Collection[str]]) -> list[list[int]]:
@@ -94,16 +105,9 @@ def _end_delays(tx: Transaction, table_id: int) -> set[int]:
     return {lane for _, lane in (row[1:3] for row in due)}
 
 
-def _lease_suspect(tx: Transaction, held: Held, lane: int, tables: Iterable[int]) -> list[Item]:
-    found = [
-        (rows[0], table_id)
-        for table_id in tables
-        if (rows := tx.session.rows("ready_items", (table_id, lane, 1, 0, 1)))
-    ]
-    if not found:
-        return []
-    row, table_id = min(found, key=lambda one: one[0][0])
-    return _claim(tx, held, table_id, lane, [row], suspect=1)
+def _lease_suspect(tx: Transaction, held: Held, lane: int, table_id: int, item_id: int) -> list[Item]:
+    rows = tx.session.rows("ready_items", (table_id, lane, 1, item_id - 1, 1))
+    return _claim(tx, held, table_id, lane, rows, suspect=1)
 
 
 def _lease_in_turn(tx: Transaction, held: Held, lane: int, tables: Sequence[int], limit: int) -> list[Item]:
@@ -145,12 +149,19 @@ def _share(tx: Transaction, lane: int, in_turn: list[int], limit: int) -> dict[i
 def _claim(
     tx: Transaction, held: Held, table_id: int, lane: int, rows: Sequence[Row], *, suspect: int = 0
 ) -> list[Item]:
-    """Lease the first rows of a table and lane."""
+    """Lease these rows of a table and lane."""
     if not rows:
         return []
-    place = (table_id, lane, suspect, rows[0][0], rows[-1][0])
-    tx.expect(len(rows), tx.session.run("lease_ready", (held.epoch, *place)))
-    tx.expect(len(rows), tx.session.run("leave_ready", place))
+    place = (table_id, lane, suspect)
+    if tx.session.is_alone:
+        ends = (rows[0][0], rows[-1][0])
+        tx.expect(len(rows), tx.session.run("lease_range", (held.epoch, *place, *ends)))
+        tx.expect(len(rows), tx.session.run("leave_range", (*place, *ends)))
+    else:
+        # What stands between them may be somebody else's.
+        leases = [(held.epoch, row[0], row[-1], table_id, row[3], lane, suspect) for row in rows]
+        tx.expect(len(rows), tx.session.run_many("add_lease", leases))
+        tx.expect(len(rows), tx.session.run_among("leave_ready_among", place, [row[0] for row in rows]))
     for op, number in Counter(row[3] for row in rows).items():
         tx.count(table_id, op, lane, READY, -number)
         tx.count(table_id, op, lane, LEASED, number)
@@ -178,6 +189,6 @@ def _as_items(table: str, lane: Lane, rows: Sequence[Row]) -> list[Item]:
         )
         for (
             item_id, key, seq, _, first, refresh, ambiguous, attempts, crashes, queued_at, expected, payload, confirmed,
-            waits_from
+            waits_from, _
         ) in rows
     ]  # fmt: skip

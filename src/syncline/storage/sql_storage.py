@@ -70,7 +70,13 @@ class SQLStorage(Storage):
         self._names = Names()
 
     def _write(
-        self, workflow: str | None, work: Callable[[Transaction], _Result], *, durable: bool = True, erase: bool = False
+        self,
+        workflow: str | None,
+        work: Callable[[Transaction], _Result],
+        *,
+        durable: bool = True,
+        erase: bool = False,
+        shared: bool = False,
     ) -> _Result:
         """One transaction, and the only one that works on this workflow meanwhile: see `Database.write`."""
 
@@ -80,7 +86,7 @@ class SQLStorage(Storage):
             tx.flush()
             return result
 
-        return self._database.write(workflow, run, durable=durable, erase=erase)
+        return self._database.write(workflow, run, durable=durable, erase=erase, shared=shared)
 
     def _read(self, work: Callable[[Transaction], _Result]) -> _Result:
         return self._database.read(lambda session: work(Transaction(session, self._names, self._time_offset)))
@@ -224,9 +230,13 @@ class SQLStorage(Storage):
         return self._write(grant.workflow, lambda tx: sql_putting.put(tx, tx.hold(grant).workflow_id, entries))
 
     def lease(self, grant: Grant, limit: int, before: Mapping[str, Collection[str]] | None = None) -> Sequence[Item]:
+        def work(tx: Transaction) -> Sequence[Item] | None:
+            return sql_leasing.lease(tx, tx.hold(grant), limit, before or {})
+
         # A claim that a failure of power undoes was no claim: whatever is sent was marked before, durably.
-        run = partial(sql_leasing.lease, limit=limit, before=before or {})
-        return self._write(grant.workflow, lambda tx: run(tx, tx.hold(grant)), durable=False)
+        claim = partial(self._write, grant.workflow, work, durable=False)
+        items = claim(shared=True)
+        return items if items is not None else claim() or []
 
     def mark_sending(self, grant: Grant, items: Sequence[Item]) -> Sequence[Item]:
         return self._write(grant.workflow, lambda tx: sql_leasing.mark_sending(tx, tx.hold(grant), items))

@@ -64,6 +64,9 @@ def _cut(values: Sequence[object]) -> Iterator[Sequence[object]]:
 class _Session:
     """A transaction under way on one connection."""
 
+    #: Nobody writes beside it.
+    is_alone: Final = True
+
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
         self._queries = load_queries(_DIALECT)
@@ -134,9 +137,15 @@ class SQLiteDatabase:
     # -- transactions -------------------------------------------------------------------------------------------
 
     def write(
-        self, workflow: str | None, work: Callable[[_Session], _Result], *, durable: bool = True, erase: bool = False
+        self,
+        workflow: str | None,
+        work: Callable[[_Session], _Result],
+        *,
+        durable: bool = True,
+        erase: bool = False,
+        shared: bool = False,
     ) -> _Result:
-        """See `Database.write`. Here nobody writes beside it at all, whatever the workflow."""
+        """See `Database.write`. Here nobody writes beside it at all, whatever the workflow, also if it is shared."""
         self._check_process()
         with self._mutex:
             self._lock()

@@ -125,7 +125,7 @@ SELECT MIN(due) FROM delayed WHERE table_id = ?;
 -- name: ready_items
 -- The rows of a table and lane that wait longest, behind a place.
 SELECT i.id, r.key, i.seq, i.op, i.first, i.refresh, i.ambiguous, i.attempts, i.crashes, i.queued_at, i.checksum,
-    i.payload, i.confirmed, i.waits_from
+    i.payload, i.confirmed, i.waits_from, i.record_id
 FROM ready q
 JOIN items i ON i.id = q.id
 JOIN records r ON r.id = i.record_id
@@ -139,15 +139,39 @@ FROM grants g
 JOIN leases l ON l.epoch = g.epoch
 WHERE g.workflow_id = ? LIMIT 1;
 
--- name: lease_ready
+-- name: first_suspect
+-- The lane, the table and the place of the suspect that would be leased first.
+SELECT q.lane, q.table_id, q.id
+FROM tables t
+JOIN ready q ON q.table_id = t.id AND q.lane IN (0, 1, 2) AND q.suspect = 1
+WHERE t.workflow_id = ?
+ORDER BY q.lane, q.id LIMIT 1;
+
+-- name: anything_is_ready
+-- Whether there is anything that could be leased now and is no suspect.
+SELECT q.id FROM tables t JOIN ready q ON q.table_id = t.id AND q.suspect = 0 WHERE t.workflow_id = :workflow
+UNION ALL
+SELECT d.id FROM tables t JOIN delayed d ON d.table_id = t.id AND d.due <= :now WHERE t.workflow_id = :workflow
+UNION ALL
+SELECT c.id FROM tables t JOIN children c ON c.table_id = t.id AND c.due <= :now WHERE t.workflow_id = :workflow
+LIMIT 1;
+
+-- name: lease_range
+-- From the first that was chosen to the last there is no other.
 INSERT INTO leases (epoch, id, record_id, table_id, op, lane, suspect)
 SELECT ?, q.id, i.record_id, q.table_id, i.op, q.lane, q.suspect
 FROM ready q
 JOIN items i ON i.id = q.id
 WHERE q.table_id = ? AND q.lane = ? AND q.suspect = ? AND q.id BETWEEN ? AND ?;
 
--- name: leave_ready
+-- name: leave_range
 DELETE FROM ready WHERE table_id = ? AND lane = ? AND suspect = ? AND id BETWEEN ? AND ?;
+
+-- name: add_lease
+INSERT INTO leases (epoch, id, record_id, table_id, op, lane, suspect) VALUES (?, ?, ?, ?, ?, ?, ?);
+
+-- name: leave_ready_among
+DELETE FROM ready WHERE table_id = ? AND lane = ? AND suspect = ? AND id IN (?*);
 
 -- name: leased_between
 -- What is leased under an epoch: whether the ledger knows the record, and whether a newer change waits behind it.

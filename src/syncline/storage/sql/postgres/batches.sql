@@ -1,9 +1,17 @@
 -- Many rows in one statement: a query over `unnest(` takes its values as columns, one array for each placeholder.
 
 -- name: add_to_counter
-UPDATE counters SET n = n + a.change
-FROM unnest(?::BIGINT[], ?::BIGINT[], ?::TEXT[]) AS a (change, scope, name)
-WHERE counters.scope = a.scope AND counters.name = a.name;
+-- Everybody locks them in one order: two leases that run side by side wait for each other here, and never both.
+WITH mine AS (
+    SELECT c.scope, c.name, a.change
+    FROM unnest(?::BIGINT[], ?::BIGINT[], ?::TEXT[]) AS a (change, scope, name)
+    JOIN counters c ON c.scope = a.scope AND c.name = a.name
+    ORDER BY c.scope, c.name
+    FOR NO KEY UPDATE OF c
+)
+UPDATE counters SET n = n + mine.change
+FROM mine
+WHERE counters.scope = mine.scope AND counters.name = mine.name;
 
 -- name: start_counter
 INSERT INTO counters (scope, name, n) SELECT *, 0 FROM unnest(?::BIGINT[], ?::TEXT[]);
@@ -28,6 +36,10 @@ SELECT * FROM unnest(
 -- name: add_ready
 INSERT INTO ready (table_id, lane, suspect, id)
 SELECT * FROM unnest(?::BIGINT[], ?::BIGINT[], ?::BIGINT[], ?::BIGINT[]);
+
+-- name: add_lease
+INSERT INTO leases (epoch, id, record_id, table_id, op, lane, suspect)
+SELECT * FROM unnest(?::BIGINT[], ?::BIGINT[], ?::BIGINT[], ?::BIGINT[], ?::BIGINT[], ?::BIGINT[], ?::BIGINT[]);
 
 -- name: remove_delayed
 DELETE FROM delayed

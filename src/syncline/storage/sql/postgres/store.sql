@@ -29,6 +29,10 @@ ON CONFLICT (id) DO UPDATE SET number = excluded.number, at = excluded.at;
 -- name: wait_for_workflow
 SELECT id FROM workflows WHERE name = :workflow FOR NO KEY UPDATE;
 
+-- name: share_workflow
+-- Whoever waits for the workflow waits for this one, but not those that share it.
+SELECT id FROM workflows WHERE name = :workflow FOR SHARE;
+
 -- name: wait_for_workflows
 SELECT id FROM workflows WHERE starts_with(name, :workflow) ORDER BY id FOR NO KEY UPDATE;
 

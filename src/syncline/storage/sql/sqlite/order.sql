@@ -3,14 +3,14 @@
 
 -- name: ready_items
 SELECT i.id, r.key, i.seq, i.op, i.first, i.refresh, i.ambiguous, i.attempts, i.crashes, i.queued_at, i.checksum,
-    i.payload, i.confirmed, i.waits_from
+    i.payload, i.confirmed, i.waits_from, i.record_id
 FROM ready q
 CROSS JOIN items i ON i.id = q.id
 CROSS JOIN records r ON r.id = i.record_id
 WHERE q.table_id = ? AND q.lane = ? AND q.suspect = ? AND q.id > ?
 ORDER BY q.id LIMIT ?;
 
--- name: lease_ready
+-- name: lease_range
 INSERT INTO leases (epoch, id, record_id, table_id, op, lane, suspect)
 SELECT ?, q.id, i.record_id, q.table_id, i.op, q.lane, q.suspect
 FROM ready q
