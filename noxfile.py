@@ -263,6 +263,13 @@ def histories(session: nox.Session) -> None:
 
 
 @nox.session
+def mutants(session: nox.Session) -> None:
+    """The library with known mistakes, which its tests have to notice. `nox -s mutants -- no-fence` tries one."""
+    session.install("-e", EVERYTHING, *_group("tests"))
+    session.run("python", "-m", "tests.mutants", *session.posargs)
+
+
+@nox.session
 def benchmarks(session: nox.Session) -> None:
     """Each benchmark prints ratios that were measured in one run. `nox -s benchmarks -- path` runs one."""
     session.install("-e", EVERYTHING, *_group("benchmarks"))

@@ -420,6 +420,22 @@ def test_the_difference_of_the_clocks_is_measured() -> None:
         http.close()
 
 
+@pytest.mark.parametrize("ahead", [timedelta(hours=2), timedelta(hours=-2), timedelta(0)])
+def test_a_date_to_wait_for_is_one_by_the_clock_of_the_service(ahead: timedelta) -> None:
+    """Retry-After with a date 30 seconds after the answer's own Date is 30 seconds, whatever our clock says."""
+    here = datetime.now(UTC) + ahead
+    dates = {
+        name: (here + timedelta(seconds=seconds)).strftime("%a, %d %b %Y %H:%M:%S GMT")
+        for name, seconds in (("Date", 0), ("Retry_After", 30))
+    }
+    with ScriptedServer(say(answer(429, **dates))) as server:
+        http = client(server)
+        with pytest.raises(ThrottledError) as caught:
+            http.request("GET", "x")
+        http.close()
+    assert caught.value.retry_after == 30
+
+
 def test_a_bomb_costs_little_memory() -> None:
     """A thousand times what came over the wire is refused with less than 32 MiB more memory in use."""
     packer = zlib.compressobj(9, wbits=31)

@@ -11,10 +11,12 @@ import tempfile
 import textwrap
 from collections.abc import Iterator
 from contextlib import closing
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
+from syncline.backlog import Entry, Settlement, Settling
 from syncline.errors import (
     ForkedConnectionError,
     StorageCorruptError,
@@ -22,8 +24,10 @@ from syncline.errors import (
     StorageMismatchError,
     StorageUnusableError,
 )
+from syncline.records import RecordKey
 from syncline.storage.sqlite import MemoryStorage, SQLiteStorage
 from syncline.storage.sqlite_database import APPLICATION_ID
+from syncline.workflows.owner import this_owner
 
 
 @pytest.fixture
@@ -53,6 +57,38 @@ def test_nothing_is_touched_before_the_first_use(path: Path) -> None:
     """Making a storage opens nothing."""
     assert repr(SQLiteStorage(path)) == f"SQLiteStorage('{path}')"
     assert list(path.parent.iterdir()) == []
+
+
+def test_what_is_acknowledged_was_synced(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each transaction is committed with synchronous FULL, but for a claim: what is sent is marked durably after it."""
+    said: list[str] = []
+    connect = sqlite3.connect
+
+    def listened(*arguments: object, **options: object) -> sqlite3.Connection:
+        made: sqlite3.Connection = connect(*arguments, **options)  # type: ignore[call-overload]
+        made.set_trace_callback(said.append)
+        return made
+
+    monkeypatch.setattr(sqlite3, "connect", listened)
+    storage = SQLiteStorage(path)
+    storage.register("ingress", "{}")
+    grant = storage.acquire("ingress", this_owner(), timedelta(minutes=1))
+    assert grant is not None
+    storage.put(grant, [Entry(key=RecordKey(table="contact", id="a"), seq=1, payload=b"{}")])
+    (item,) = storage.lease(grant, 1)
+    storage.mark_sending(grant, [item])
+    storage.settle(grant, [Settlement(item=item, settling=Settling.WRITTEN, fingerprint=b"f")])
+    storage.close()
+
+    level, kept = "", []
+    for statement in said:
+        if statement.startswith("PRAGMA synchronous = "):
+            level = statement.removeprefix("PRAGMA synchronous = ")
+        elif statement.startswith("BEGIN IMMEDIATE"):
+            kept.append(level)
+    created, registered, acquired, put, leased, marked, settled = kept
+    assert leased == "NORMAL"
+    assert {created, registered, acquired, put, marked, settled} == {"FULL"}
 
 
 def test_a_new_file_is_private_marked_and_durable(storage: SQLiteStorage, path: Path) -> None:

@@ -6,9 +6,11 @@ from collections.abc import Iterator
 from datetime import timedelta
 
 import pytest
+from attrs import evolve
 from tests.scripted import nothing
 from tests.workflow_room import Stage, staged
 
+from syncline.backlog import Item
 from syncline.errors import (
     AmbiguousWriteError,
     CursorLostError,
@@ -165,6 +167,28 @@ def test_a_host_that_vanished_is_taken_over_and_told(stage: Stage) -> None:
 
     assert stage.in_step()
     assert any(isinstance(notice, TakenOver) for notice in stage.notices)
+
+
+def test_a_write_that_was_under_way_when_its_host_vanished_is_known_as_such(stage: Stage) -> None:
+    """Before a write goes out it is marked: who takes over knows which records may have been written."""
+    late: list[Item] = []
+
+    def vanish(verb: str, key: str) -> None:
+        if late:
+            return
+        stage.advance(61)
+        other = stage.storage.acquire(stage.workflow.id, evolve(this_owner(), id="another"), timedelta(seconds=60))
+        assert other is not None
+        late.extend(stage.storage.lease(other, 10))
+        stage.storage.release(other)
+
+    stage.campaign.before = vanish
+    stage.workflow.run_cycle(records=1)
+
+    (taken_over,) = [item for item in late if item.ambiguous]
+    assert taken_over.crashes == 1
+    stage.drain()
+    assert stage.in_step()
 
 
 def test_a_crash_loop_without_progress_ends_in_failed() -> None:

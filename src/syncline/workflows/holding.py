@@ -108,7 +108,4 @@ class DeleteGuard:
                 self._tell(DeletesHeld(workflow=self._workflow, table=table, held=judgement.held, most=most))
             return 0
 
-        def failed(error: BaseException) -> None:
-            raise error
-
-        return Reading(fetch=lambda: None, keep=keep, failed=failed, about=table)
+        return Reading(fetch=lambda: None, keep=keep, about=table)

@@ -52,6 +52,22 @@ def check_a_step_happens_once(subject: Subject) -> None:
     assert [action.action for action in storage.history(WORKFLOW)] == ["test"]
 
 
+def check_a_step_of_an_older_generation_is_refused(subject: Subject) -> None:
+    """Who looked before the workflow was stopped and started again changes nothing, although the state is the same."""
+    storage = subject.storage
+    storage.register(WORKFLOW, "{}")
+    storage.change_state(WORKFLOW, _START)
+    began_again = evolve(_START, expected_state=WorkflowState.STARTING, expected_generation=1, generation=2)
+    assert storage.change_state(WORKFLOW, began_again)
+    late = StateChange(
+        expected_state=WorkflowState.STARTING, expected_generation=1, state=WorkflowState.FAILED, generation=1
+    )
+    assert not storage.change_state(WORKFLOW, late)
+    assert not storage.change_state(WORKFLOW, evolve(late, expected_generation=3, generation=3))
+    row = storage.workflow(WORKFLOW)
+    assert (row.state, row.generation) == (WorkflowState.STARTING, 2)
+
+
 def check_what_a_step_does_not_name_stays(subject: Subject) -> None:
     """Error, snapshot, hash, crashes and wish stay as they are where a step leaves them out."""
     storage = subject.storage
