@@ -428,7 +428,7 @@ def test_a_date_to_wait_for_is_one_by_the_clock_of_the_service(ahead: timedelta)
         name: (here + timedelta(seconds=seconds)).strftime("%a, %d %b %Y %H:%M:%S GMT")
         for name, seconds in (("Date", 0), ("Retry_After", 30))
     }
-    with ScriptedServer(say(answer(429, **dates))) as server:
+    with ScriptedServer(say(answer(429, b"{}", **dates))) as server:
         http = client(server)
         with pytest.raises(ThrottledError) as caught:
             http.request("GET", "x")
