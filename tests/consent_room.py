@@ -1,12 +1,14 @@
-"""What tests of opt-outs share: two people, two pairs, and both systems as on the first day."""
+"""What tests of opt-outs share: two people, two pairs, and the cycles of whatever carries them."""
 
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
 
-from syncline import FieldMapping, TableMapping
+from syncline import FieldMapping, TableMapping, WorkflowState
 from syncline.definitions import OptOutPair
 from syncline.sandbox import Sandbox
+from syncline.workflows.base import CycleReport, Workflow
 from syncline.workflows.settings import EngineSettings
 
 EMAIL = OptOutPair(dynamics="donotbulkemail", campaign="denyListEmail")
@@ -19,10 +21,18 @@ ANN = "11111111-1111-4111-8111-111111111111"
 BOB = "22222222-2222-4222-8222-222222222222"
 
 
-def first_day(sandbox: Sandbox) -> Sandbox:
-    """Nothing in Campaign, and Ann and Bob in Dynamics, who opted out of nothing."""
-    sandbox.dynamics.call("reset")
-    sandbox.campaign.call("reset")
+def with_ann_and_bob(sandbox: Sandbox) -> Sandbox:
+    """Two people in Dynamics who opted out of nothing."""
     flags = {"donotbulkemail": False, "donotphone": False}
     sandbox.dynamics.load("contact", [{"contactid": one, "lastname": one[:4], **flags} for one in (ANN, BOB)])
     return sandbox
+
+
+def synced(workflow: Workflow[Any], *, cycles: int, seconds: float = 10) -> CycleReport:
+    """So many cycles of a workflow, which is started where it was stopped, and goes on running."""
+    if workflow.status is WorkflowState.STOPPED:
+        workflow.start()
+    for _ in range(cycles):
+        report = workflow.run_cycle(seconds=seconds)
+    assert report.status is WorkflowState.RUNNING, workflow.error
+    return report

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import attrs
 import pytest
-from tests.consent_room import ANN, BOB, CONTACTS, EMAIL, PHONE, SETTINGS, first_day
+from tests.consent_room import ANN, BOB, CONTACTS, EMAIL, PHONE, SETTINGS, synced, with_ann_and_bob
 from tests.ingress_room import campaign, dataverse
 
 from syncline import (
@@ -28,16 +27,10 @@ from syncline.workflows.base import CycleReport
 MAPPING = attrs.evolve(CONTACTS, opt_outs=[EMAIL, PHONE])
 
 
-@pytest.fixture(scope="module")
-def both() -> Iterator[Sandbox]:
-    with Sandbox() as running:
-        yield running
-
-
 @pytest.fixture
-def sandbox(both: Sandbox) -> Sandbox:
-    """Both systems as on the first day, with Ann and Bob in Dynamics."""
-    return first_day(both)
+def sandbox(sandbox: Sandbox) -> Sandbox:
+    """With Ann and Bob in Dynamics."""
+    return with_ann_and_bob(sandbox)
 
 
 class Room:
@@ -57,12 +50,7 @@ class Room:
         self.ingress = self.integration.ingress
 
     def sync(self, *, cycles: int = 3, seconds: float = 10) -> CycleReport:
-        if self.ingress.status is WorkflowState.STOPPED:
-            self.ingress.start()
-        for _ in range(cycles):
-            report = self.ingress.run_cycle(seconds=seconds)
-        assert report.status is WorkflowState.RUNNING, self.ingress.error
-        return report
+        return synced(self.ingress, cycles=cycles, seconds=seconds)
 
     def restart(self) -> None:
         self.ingress.stop()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import json
 import sqlite3
-from collections.abc import Iterator
 from contextlib import closing
 from datetime import timedelta
 from hashlib import sha256
@@ -13,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.consent_room import ANN, BOB, CONTACTS, EMAIL, PHONE, SETTINGS, first_day
+from tests.consent_room import ANN, BOB, CONTACTS, EMAIL, PHONE, SETTINGS, synced, with_ann_and_bob
 from tests.ingress_room import campaign, dataverse
 
 from syncline import (
@@ -42,16 +41,10 @@ INGRESS = IngressDefinition(mappings=[CONTACTS])
 EVE = "33333333-3333-4333-8333-333333333333"
 
 
-@pytest.fixture(scope="module")
-def both() -> Iterator[Sandbox]:
-    with Sandbox() as running:
-        yield running
-
-
 @pytest.fixture
-def sandbox(both: Sandbox) -> Sandbox:
-    """Both systems as on the first day, with Ann and Bob in Dynamics."""
-    return first_day(both)
+def sandbox(sandbox: Sandbox) -> Sandbox:
+    """With Ann and Bob in Dynamics."""
+    return with_ann_and_bob(sandbox)
 
 
 class Room:
@@ -83,12 +76,7 @@ class Room:
         self.integration.ingress.run_cycle(seconds=10)
 
     def sync(self, *, cycles: int = 2, seconds: float = 10) -> CycleReport:
-        if self.opt_out.status is WorkflowState.STOPPED:
-            self.opt_out.start()
-        for _ in range(cycles):
-            report = self.opt_out.run_cycle(seconds=seconds)
-        assert report.status is WorkflowState.RUNNING, self.opt_out.error
-        return report
+        return synced(self.opt_out, cycles=cycles, seconds=seconds)
 
     def flags(self, person: str = ANN) -> tuple[Any, Any, Any, Any]:
         """Email and phone in Dynamics, then in Campaign."""
