@@ -54,7 +54,7 @@ def main() -> None:
         told["tenant_id"], told["client_id"], told["client_secret"], authority_url=told["authority_url"]
     )
     key = OAuthServerToServer(told["campaign_client_id"], told["campaign_client_secret"], ims_url=told["ims_url"])
-    patience = _PATIENCE if told["hasty"] else 30.0
+    patience = _PATIENCE if told["hasty"] else 10.0
     integration = Integration(
         dynamics=Dataverse(told["dynamics_url"], secret, allow_loopback_http=True),
         campaign=CampaignStandard(told["campaign_url"], key, allow_loopback_http=True),

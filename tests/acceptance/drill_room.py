@@ -91,14 +91,20 @@ class DrillReport:
         )
 
 
-def suffer(crew: Crew, trouble: Trouble, dice: random.Random, between: Callable[[], None]) -> Counter[Drill]:
-    """So many drills of each kind, in any order, with work in between."""
+def suffer(
+    crew: Crew,
+    trouble: Trouble,
+    dice: random.Random,
+    between: Callable[[], None],
+    whom: Callable[[], int | None] = lambda: None,
+) -> Counter[Drill]:
+    """So many drills of each kind, in any order, with work in between; to the process that `whom` names, or to any."""
     wanted = [drill for drill in crew.drills if drill in trouble.kinds for _ in range(trouble.drills)]
     dice.shuffle(wanted)
     for drill in wanted:
         # Waiting here is the point: the trouble must come at a moment nobody chose.
         time.sleep(dice.uniform(*_BETWEEN))
-        crew.suffer(drill, dice)
+        crew.suffer(drill, dice, whom())
         between()
     return Counter(wanted)
 

@@ -20,12 +20,19 @@ from tests.acceptance.contact_drills import ingress
 from tests.acceptance.crew import Drill
 from tests.acceptance.drill_room import WORKERS, DrillReport, Trouble
 from tests.acceptance.event_drills import egress
+from tests.acceptance.forest_drills import linked
+from tests.acceptance.opt_out_drills import opt_outs
 from tests.postgres_room import running_server
 
 __all__ = ["DRILLED"]
 
 #: What can be drilled, by what is brought over.
-DRILLED: Final[dict[str, Callable[..., DrillReport]]] = {"contacts": ingress, "events": egress}
+DRILLED: Final[dict[str, Callable[..., DrillReport]]] = {
+    "contacts": ingress,
+    "events": egress,
+    "linked": linked,
+    "opt-outs": opt_outs,
+}
 
 
 def main() -> int:
