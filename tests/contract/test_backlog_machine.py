@@ -94,6 +94,11 @@ class BacklogMachine(RuleBasedStateMachine):
         grants = [self.grant, *(grant for grant, _ in self.crew)]
         return next((grant for grant in grants if grant.role is Role.READER), None)
 
+    def leased_by_writers(self) -> set[RecordKey]:
+        """What workers that do not read have leased."""
+        crew = [(self.grant, self.items), *self.crew]
+        return {key for grant, items in crew if grant.role is not Role.READER for key in items}
+
     def place(self) -> int:
         self.places += 1
         return self.places
@@ -223,13 +228,16 @@ class BacklogMachine(RuleBasedStateMachine):
     @precondition(lambda self: self.asked_for and self.reader() is not None)
     @rule(data=st.data(), table=st.sampled_from(TABLES), records=st.lists(st.sampled_from("abc"), unique=True))
     def a_page_comes(self, data: st.DataObject, table: str, records: list[str]) -> None:
-        """V8: of records that were read by key since it was asked for it is not believed."""
+        """V8: of records that may have been read by key since it was asked for it is not believed."""
         seq = self.asked_for.pop(data.draw(st.integers(0, len(self.asked_for) - 1)))
         self.by_key = {key: read for key, read in self.by_key.items() if key.table != table or read >= seq}
         entries = [Entry(key=RecordKey(table=table, id=record), seq=seq, payload=b"{}") for record in records]
+        doubted = {key for key, read in self.by_key.items() if key.table == table and read > seq}
+        doubted |= {key for key in self.leased_by_writers() if key.table == table and self.rows[key].change.seq > seq}
+        self.seq += bool(doubted)  # what is to be read by key is newer than all of it
         for entry in entries:
-            doubted = self.by_key.get(entry.key, 0) > seq
-            outcome = self.model_put(evolve(entry, payload=None, refresh=True) if doubted else entry)
+            anew = evolve(entry, seq=self.seq, payload=None, refresh=True)
+            outcome = self.model_put(anew if entry.key in doubted else entry)
             self.totals["put"] += 1
             self.totals["superseded"] += outcome == "superseded"
         reader = self.reader()
