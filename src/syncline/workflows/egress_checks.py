@@ -6,7 +6,7 @@ the folders of exports, writes nothing.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from fnmatch import fnmatchcase
 
 from attrs import define, field
@@ -15,11 +15,12 @@ from syncline.connectors.base import DynamicsConnector
 from syncline.connectors.file_source import FileSource
 from syncline.definition_json import definition_to_json
 from syncline.definitions import ActivityTable, EgressDefinition
-from syncline.errors import RetryLaterError, SynclineError
+from syncline.errors import SynclineError
 from syncline.events import missing_columns
 from syncline.records import EventKind
 from syncline.schemas import FieldType, TableSchema
-from syncline.workflows.checks import Check, CheckReport, CheckResult
+from syncline.workflows.check_list import CheckList
+from syncline.workflows.checks import CheckReport
 from syncline.workflows.snapshot import Snapshot
 
 __all__ = ["preflight"]
@@ -39,7 +40,7 @@ def preflight(
             checks.activity(kind, definition.activities[kind])
     for source in sources:
         checks.exports(source)
-    report = CheckReport(checks=tuple(checks.checks))
+    report = checks.report()
     if not report.ok:
         return report, None
     snapshot = Snapshot(
@@ -53,34 +54,18 @@ def preflight(
 
 
 @define(kw_only=True)
-class _Preflight:
+class _Preflight(CheckList):
     definition: EgressDefinition
     dynamics: DynamicsConnector
-    checks: list[Check] = field(factory=list)
     schemas: dict[str, TableSchema] = field(factory=dict)
-
-    def note(self, name: str, result: CheckResult, detail: str = "", remedy: str = "") -> None:
-        self.checks.append(Check(name=name, result=result, detail=detail, remedy=remedy))
-
-    def access(self, name: str, ask: Callable[[], None]) -> bool:
-        try:
-            ask()
-        except RetryLaterError:
-            raise
-        except SynclineError as error:
-            self.note(name, CheckResult.FAILED, error.message, error.remedy)
-            return False
-        self.note(name, CheckResult.PASSED)
-        return True
 
     def same_environment(self, previous: Snapshot | None) -> None:
         name, now = "environment: the same as before", self.dynamics.identity
         if previous is None or previous.target_identity == now:
-            self.note(name, CheckResult.PASSED, "first start" if previous is None else "")
+            self.passed(name, "first start" if previous is None else "")
             return
-        self.note(
+        self.failed(
             name,
-            CheckResult.FAILED,
             f"this storage was filled for Dynamics 365 at {previous.target_identity}, and now it is {now}",
             "Use a storage, or an integration name, of its own for each environment.",
         )
@@ -93,22 +78,20 @@ class _Preflight:
         schema = self.dynamics.describe(activity.table)
         if schema is None:
             there = ", ".join(sorted(self.dynamics.activities())) or "none that the service names"
-            self.note(
+            self.failed(
                 name,
-                CheckResult.FAILED,
                 "Dynamics 365 has no such table",
                 "Install the app that brings Campaign's activities, make a custom activity, or name yours in "
                 f"activities.{kind}.table. Activities there are: {there}. Or switch {kind} off.",
             )
             return
-        self.note(name, CheckResult.PASSED, schema.label)
+        self.passed(name, schema.label)
         self.schemas[activity.table] = schema
         self._columns(kind, activity, schema)
         self._regarding(kind, activity)
         if self.dynamics.creates_in_bulk(activity.table) is False:
-            self.note(
+            self.warned(
                 f"{kind}: bulk",
-                CheckResult.WARNING,
                 f"{activity.table} does not take CreateMultiple, or the application user may not see whether it does",
                 "Nothing has to be done: events go in batches of single creates, which is slower.",
             )
@@ -138,23 +121,21 @@ class _Preflight:
         name = f"{kind}: columns"
         if problems:
             own = ", ".join(column for column in schema.fields if "_" in column) or "none"
-            self.note(
+            self.failed(
                 name,
-                CheckResult.FAILED,
                 "; ".join(problems),
                 f"Add them to {activity.table}, or name those it has in activities.{kind}. Its own columns: {own}.",
             )
         else:
-            self.note(name, CheckResult.PASSED)
+            self.passed(name)
 
     def _regarding(self, kind: EventKind, activity: ActivityTable) -> None:
         targets = self.dynamics.links(activity.table).get(activity.regarding, ())
         if "contact" in targets:
-            self.note(f"{kind}: regarding a contact", CheckResult.PASSED)
+            self.passed(f"{kind}: regarding a contact")
             return
-        self.note(
+        self.failed(
             f"{kind}: regarding a contact",
-            CheckResult.FAILED,
             f"{activity.table}.{activity.regarding} cannot point to a contact",
             "Turn on 'Activities' for the table contact, or name the lookup in "
             f"activities.{kind}.regarding. It can point to: {', '.join(sorted(targets)) or 'nothing'}.",
@@ -168,24 +149,22 @@ class _Preflight:
         try:
             source.check_access()
             files = source.files()
-            self.note(name, CheckResult.PASSED, f"{len(files)} files")
+            self.passed(name, f"{len(files)} files")
             for log in (self.definition.delivery_log, self.definition.tracking_log):
                 found = [file for file in files if fnmatchcase(file.name, log.files)]
                 if not found:
-                    self.note(
+                    self.warned(
                         f"{name}: {log.files}",
-                        CheckResult.WARNING,
                         "no file matches",
                         "Nothing has to be done if none was exported yet; else compare the names with the definition.",
                     )
                     continue
                 header = source.read(found[-1], None, self.definition.file_format, 1).mark.header
                 missing = missing_columns(header, log, self.definition.kinds) if header else []
-                self.note(
-                    f"{name}: {log.files}",
-                    CheckResult.FAILED if missing else CheckResult.PASSED,
-                    f"{found[-1].name} has no column {', '.join(missing)}" if missing else "",
-                    "Export the column, or name it in the definition." if missing else "",
-                )
+                if missing:
+                    told = f"{found[-1].name} has no column {', '.join(missing)}"
+                    self.failed(f"{name}: {log.files}", told, "Export the column, or name it in the definition.")
+                else:
+                    self.passed(f"{name}: {log.files}")
         except SynclineError as error:
-            self.note(name, CheckResult.FAILED, error.message, error.remedy or "Check the folder and the file format.")
+            self.failed(name, error.message, error.remedy or "Check the folder and the file format.")

@@ -1,20 +1,19 @@
-"""What every pre-flight looks at, and how a check is noted.
+"""What every pre-flight looks at that asks both services.
 
-What lives here: `Preflight`, which each workflow's own checks are made on. Asks both services, writes nothing.
+What lives here: `Preflight`, which the checks of ingress and of Opt-In/Out are made on. Writes nothing.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Final
 
-from attrs import define, field
+from attrs import define
 
 from syncline.connectors.base import CampaignConnector, DynamicsConnector, KeyProblem
 from syncline.definitions import OptOutPair
-from syncline.errors import EnvironmentChangedError, RetryLaterError, SynclineError
+from syncline.errors import EnvironmentChangedError
 from syncline.schemas import FieldSchema, FieldType, TableSchema
-from syncline.workflows.checks import Check, CheckReport, CheckResult
+from syncline.workflows.check_list import CheckList
 from syncline.workflows.consent_round import stamp_fields
 from syncline.workflows.environments import moved
 from syncline.workflows.snapshot import Snapshot
@@ -33,29 +32,11 @@ KEY_REMEDIES: Final = {
 
 
 @define(kw_only=True)
-class Preflight:
-    """The checks of one pre-flight, as they are made."""
+class Preflight(CheckList):
+    """The checks of one pre-flight that asks both services."""
 
     dynamics: DynamicsConnector
     campaign: CampaignConnector
-    checks: list[Check] = field(factory=list)
-
-    # -- noting ----------------------------------------------------------------------------------------------------
-
-    def passed(self, name: str, detail: str = "") -> None:
-        self.checks.append(Check(name=name, result=CheckResult.PASSED, detail=detail))
-
-    def warned(self, name: str, detail: str, remedy: str) -> None:
-        self.checks.append(Check(name=name, result=CheckResult.WARNING, detail=detail, remedy=remedy))
-
-    def failed(self, name: str, detail: str, remedy: str) -> None:
-        self.checks.append(Check(name=name, result=CheckResult.FAILED, detail=detail, remedy=remedy))
-
-    def skipped(self, name: str, because: str) -> None:
-        self.checks.append(Check(name=name, result=CheckResult.SKIPPED, detail=because))
-
-    def report(self) -> CheckReport:
-        return CheckReport(checks=tuple(self.checks))
 
     # -- opt-outs --------------------------------------------------------------------------------------------------
 
@@ -91,17 +72,6 @@ class Preflight:
             self.passed(name)
 
     # -- looking ---------------------------------------------------------------------------------------------------
-
-    def access(self, name: str, ask: Callable[[], None]) -> bool:
-        try:
-            ask()
-        except RetryLaterError:
-            raise
-        except SynclineError as error:
-            self.failed(name, error.message, error.remedy)
-            return False
-        self.passed(name)
-        return True
 
     def same_environments(self, previous: Snapshot | None) -> None:
         name = "environments: the same as before"
