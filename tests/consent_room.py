@@ -28,6 +28,12 @@ def with_ann_and_bob(sandbox: Sandbox) -> Sandbox:
     return sandbox
 
 
+def add_the_opposite(sandbox: Sandbox) -> None:
+    """A column of contacts, `new_reachable`, that is true where somebody is not opted out."""
+    labels = [{"value": 0, "label": "Opted out"}, {"value": 1, "label": "Opted in"}]
+    sandbox.dynamics.add_column("contact", "new_reachable", "Boolean", options=labels)
+
+
 def synced(workflow: Workflow[Any], *, cycles: int, seconds: float = 10) -> CycleReport:
     """So many cycles of a workflow, which is started where it was stopped, and goes on running."""
     if workflow.status is WorkflowState.STOPPED:

@@ -26,7 +26,6 @@ from syncline.records import RecordKey, Value, Values
 from syncline.schemas import FieldSchema, FieldType, TableSchema
 from syncline.table_mapping import Comparison
 from syncline.workflows.base import CycleReport
-from syncline.workflows.cycle import CycleEnd
 from syncline.workflows.ingress import IngressWorkflow
 
 #: Table to resource, parents first.
@@ -353,15 +352,6 @@ class ForestHistory(histories.History):
         for table in self.planting.by_pkey & set(self.planting.tables):
             self.workflow.reconcile(table, queue=True)
         self.drain()
-
-    def drain(self) -> None:
-        for _ in range(80):
-            self.start()
-            report = self.cycle()
-            self.advance(1_000)
-            if report.end is CycleEnd.IDLE and report.resume_at is None:
-                return
-        self.complaints.append(f"not caught up: {report} {self.workflow.backlog}")
 
     def wrongs(self, *, renewed: bool = False) -> list[str]:
         """What is not as it must be at the end, a sentence each."""

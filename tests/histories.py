@@ -222,7 +222,7 @@ class History:
                 self.world.touch(key)
 
     def drain(self) -> None:
-        for _ in range(60):
+        for _ in range(80):
             self.start()
             report = self.cycle()
             self.advance(1_000)

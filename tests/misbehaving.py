@@ -109,8 +109,17 @@ class Service:
     #: Requests that came although silence was asked for.
     intrusions: int = 0
 
-    def arrive(self) -> str:
-        """A request comes in; the fault it meets."""
+    def ask(self, gate: Gate) -> str:
+        """Send a request through a client's gate; the fault it meets. Raises ThrottledError where silence is wanted."""
+        if gate.closed_until is not None:
+            raise ThrottledError("waiting", retry_after=None, principal=gate.principal)
+        fault = self._arrive()
+        if fault == "throttled":
+            gate.close_until(self.clock.now() + timedelta(seconds=WAIT))
+            raise ThrottledError("asked to wait", retry_after=WAIT, principal=gate.principal)
+        return fault
+
+    def _arrive(self) -> str:
         now = self.clock.now()
         if self.quiet_until is not None and now < self.quiet_until:
             self.intrusions += 1
@@ -241,12 +250,7 @@ class Source(DynamicsConnector):
         return page
 
     def _ask(self) -> None:
-        if self._gate.closed_until is not None:
-            raise ThrottledError("waiting", retry_after=None, principal=self._gate.principal)
-        fault = self._service.arrive()
-        if fault == "throttled":
-            self._gate.close_until(self._service.clock.now() + timedelta(seconds=WAIT))
-            raise ThrottledError("asked to wait", retry_after=WAIT, principal=self._gate.principal)
+        fault = self._service.ask(self._gate)
         if (error := self._service.refusal(fault)) is not None:
             raise error
 
@@ -333,7 +337,7 @@ class Target(CampaignConnector):
         return KeyCheck(problem=None)
 
     def find(self, resource: TableSchema, key_field: str, key: str) -> TargetRecord | None:
-        fault = self._ask()
+        fault = self._service.ask(self._gate)
         if fault in ("lost before", "lost after"):
             raise UnavailableError("no answer to a question")
         self._refuse(fault)
@@ -379,22 +383,13 @@ class Target(CampaignConnector):
         if values.get("lastName") == REFUSED:
             raise RecordRefusedError("no such name", field="lastName")
 
-    def _ask(self) -> str:
-        if self._gate.closed_until is not None:
-            raise ThrottledError("waiting", retry_after=None, principal=self._gate.principal)
-        fault = self._service.arrive()
-        if fault == "throttled":
-            self._gate.close_until(self._service.clock.now() + timedelta(seconds=WAIT))
-            raise ThrottledError("asked to wait", retry_after=WAIT, principal=self._gate.principal)
-        return fault
-
     def _refuse(self, fault: str) -> None:
         if (error := self._service.refusal(fault)) is not None:
             raise error
 
     def _begin(self) -> str:
         self._world.interject()
-        fault = self._ask()
+        fault = self._service.ask(self._gate)
         self._refuse(fault)
         return fault
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import attrs
 import pytest
-from tests.consent_room import ANN, BOB, CONTACTS, EMAIL, PHONE, SETTINGS, synced, with_ann_and_bob
+from tests.consent_room import ANN, BOB, CONTACTS, EMAIL, PHONE, SETTINGS, add_the_opposite, synced, with_ann_and_bob
 from tests.ingress_room import campaign, dataverse
 
 from syncline import (
@@ -171,12 +171,7 @@ def test_one_workflow_carries_opt_outs_at_a_time(sandbox: Sandbox) -> None:
 
 def test_pairs_that_do_not_fit_are_refused_at_the_start(sandbox: Sandbox) -> None:
     """S-33: types and polarity, as for Opt-In/Out."""
-    sandbox.dynamics.add_column(
-        "contact",
-        "new_reachable",
-        "Boolean",
-        options=[{"value": 0, "label": "Opted out"}, {"value": 1, "label": "Opted in"}],
-    )
+    add_the_opposite(sandbox)
     for column, problem in (("nothing", "no field"), ("lastname", "no boolean"), ("new_reachable", "the opposite")):
         room = Room(sandbox, opt_outs=[OptOutPair(dynamics=column, campaign="blackListEmail")])
         assert problem in " ".join(check.detail for check in room.ingress.check().failed)

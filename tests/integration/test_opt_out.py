@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.consent_room import ANN, BOB, CONTACTS, EMAIL, PHONE, SETTINGS, synced, with_ann_and_bob
+from tests.consent_room import ANN, BOB, CONTACTS, EMAIL, PHONE, SETTINGS, add_the_opposite, synced, with_ann_and_bob
 from tests.ingress_room import campaign, dataverse
 
 from syncline import (
@@ -486,12 +486,7 @@ def test_a_preview_tells_who_would_be_opted_out_and_writes_nothing(sandbox: Sand
 
 def test_what_does_not_fit_is_refused_at_the_start(sandbox: Sandbox) -> None:
     """S-33: a missing column, a wrong type and a column that says the opposite never start."""
-    sandbox.dynamics.add_column(
-        "contact",
-        "new_reachable",
-        "Boolean",
-        options=[{"value": 0, "label": "Opted out"}, {"value": 1, "label": "Opted in"}],
-    )
+    add_the_opposite(sandbox)
     room = Room(sandbox)
     for column, problem in (("nothing", "no column"), ("lastname", "no boolean"), ("new_reachable", "the opposite")):
         room.opt_out.edit(

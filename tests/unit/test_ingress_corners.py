@@ -54,6 +54,19 @@ def outlast(history: History) -> None:
     history.clock.monotonic = monotonic  # type: ignore[method-assign]
 
 
+def interrupted() -> History:
+    """Four people, and a full read that was interrupted after it had seen the first ones."""
+    history = History(rules=ONE_TABLE)
+    for number in range(4):
+        put(history, number, "A")
+    history.drain()
+    history.expire()
+    history.pages(1, [])
+    history.source_faults(["", "", "", "unavailable"])
+    history.cycle()
+    return history
+
+
 # -- lost cursors ------------------------------------------------------------------------------------------------------
 
 
@@ -80,14 +93,7 @@ def test_what_is_queued_and_was_deleted_while_the_cursor_was_lost_is_not_written
 
 def test_what_an_interrupted_full_read_saw_does_not_hide_what_was_deleted_since() -> None:
     """The second full read begins with a clean slate."""
-    history = History(rules=ONE_TABLE)
-    for number in range(4):
-        put(history, number, "A")
-    history.drain()
-    history.expire()
-    history.pages(1, [])
-    history.source_faults(["", "", "", "unavailable"])
-    history.cycle()
+    history = interrupted()
     put(history, 0, None)
     history.expire()
 
@@ -98,14 +104,7 @@ def test_what_an_interrupted_full_read_saw_does_not_hide_what_was_deleted_since(
 
 def test_a_replay_does_not_inherit_what_an_interrupted_full_read_saw() -> None:
     """The same when it is a replay that begins anew."""
-    history = History(rules=ONE_TABLE)
-    for number in range(4):
-        put(history, number, "A")
-    history.drain()
-    history.expire()
-    history.pages(1, [])
-    history.source_faults(["", "", "", "unavailable"])
-    history.cycle()
+    history = interrupted()
     put(history, 0, None)
     history.world.versions.pop(("contact", record_id(0)))
     history.replay("contact")
