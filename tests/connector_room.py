@@ -9,7 +9,7 @@ from typing import Any
 
 from tests.sandbox_room import fresh
 
-from syncline.connectors.campaign import CampaignStandard, OAuthServerToServer
+from syncline.connectors.campaign import CampaignChanges, CampaignStandard, OAuthServerToServer
 from syncline.connectors.dynamics import ClientSecret, Dataverse
 from syncline.records import Values
 from syncline.sandbox import Sandbox
@@ -155,7 +155,8 @@ class CampaignStandardSubject(CampaignSubject):
 
     def make(self, secret: str) -> CampaignStandard:
         auth = OAuthServerToServer(self.sandbox.campaign_client_id, secret, ims_url=self.sandbox.ims_url)
-        made = self.kind(self.sandbox.campaign_url, auth, allow_loopback_http=True, clock=self.clock)
+        changes = CampaignChanges(lines=self.page_size)
+        made = self.kind(self.sandbox.campaign_url, auth, changes=changes, allow_loopback_http=True, clock=self.clock)
         self.made.append(made)
         return made
 
@@ -193,6 +194,12 @@ class CampaignStandardSubject(CampaignSubject):
 
     def refuse(self, key: str) -> None:
         self.sandbox.campaign.refuse(self.resource, key)
+
+    def opted_out(self, key: str) -> bool:
+        return bool(self.sandbox.campaign.call("get", resource=self.resource, key=key)["row"][self.opt_out])
+
+    def link_elsewhere(self) -> None:
+        self.sandbox.campaign.set(foreign_links="https://elsewhere.example")
 
 
 def failed(room: ModuleType, make: Callable[[], Any], sandbox: Sandbox) -> set[str]:

@@ -3,18 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
 from types import ModuleType
+from typing import Any
 
 import pytest
 from attrs import evolve
-from tests.connector_room import DataverseSubject, failed
+from tests.connector_room import CampaignStandardSubject, DataverseSubject, failed
 
-from syncline.connectors.base import DynamicsConnector
+from syncline.connectors.base import CampaignConnector, ChangedPage, DynamicsConnector
+from syncline.connectors.campaign import CampaignStandard
 from syncline.connectors.dynamics import Dataverse
-from syncline.errors import AmbiguousWriteError, ConflictError, RecordRefusedError
-from syncline.records import Change, Page, ReadRequest, ReadStage, Value, Values
+from syncline.errors import AmbiguousWriteError, ConflictError, RecordRefusedError, UnavailableError
+from syncline.records import Change, Page, ReadRequest, ReadStage, TargetRecord, Value, Values
 from syncline.sandbox import Sandbox
-from syncline.testing.connector_checks import access, dynamics_opt_outs, dynamics_opt_outs_workflow
+from syncline.schemas import FieldSchema, TableSchema
+from syncline.testing.connector_checks import (
+    access,
+    campaign_changes,
+    campaign_opt_outs,
+    campaign_opt_outs_workflow,
+    dynamics_opt_outs,
+    dynamics_opt_outs_workflow,
+)
 
 
 @pytest.fixture(scope="module")
@@ -204,3 +215,194 @@ def test_what_is_not_declared_is_not_asked_for_and_refused_clearly(sandbox: Sand
         "a_refused_opt_out_is_said",
         "trouble_with_an_opt_out_is_told",
     }
+
+
+# -- Campaign ---------------------------------------------------------------------------------------------------------
+
+
+class Eternal(CampaignStandard):
+    """Tells everybody, whenever they changed."""
+
+    def changed_since(self, resource: TableSchema, since: datetime | None, link: str | None) -> ChangedPage:
+        return super().changed_since(resource, None, link)
+
+
+class FirstPage(CampaignStandard):
+    """Takes the first page for all of them."""
+
+    def changed_since(self, resource: TableSchema, since: datetime | None, link: str | None) -> ChangedPage:
+        return evolve(super().changed_since(resource, since, link), next_link=None)
+
+
+class Homebound(CampaignStandard):
+    """Gives links that mean something in this process only."""
+
+    def __init__(self, *told: Any, **more: Any) -> None:
+        super().__init__(*told, **more)
+        self._links: dict[str, str] = {}
+
+    def changed_since(self, resource: TableSchema, since: datetime | None, link: str | None) -> ChangedPage:
+        page = super().changed_since(resource, since, None if link is None else self._links[link])
+        if page.next_link is None:
+            return page
+        name = str(len(self._links))
+        self._links[name] = page.next_link
+        return evolve(page, next_link=name)
+
+
+class Counting(CampaignStandard):
+    """Goes on behind so many records, whoever left meanwhile."""
+
+    def changed_since(self, resource: TableSchema, since: datetime | None, link: str | None) -> ChangedPage:
+        if link is not None and "://" in link:
+            return super().changed_since(resource, since, link)
+        page = super().changed_since(resource, since, None)
+        records = list(page.records)
+        while page.next_link is not None:
+            page = super().changed_since(resource, since, page.next_link)
+            records += page.records
+        start = int(link or 0)
+        more = str(start + 5) if len(records) > start + 5 else None
+        return ChangedPage(records=tuple(records[start : start + 5]), next_link=more)
+
+
+class Calm(CampaignStandard):
+    """Takes trouble for the news that nothing changed."""
+
+    def changed_since(self, resource: TableSchema, since: datetime | None, link: str | None) -> ChangedPage:
+        try:
+            return super().changed_since(resource, since, link)
+        except UnavailableError:
+            return ChangedPage(records=())
+
+
+class Brief(CampaignStandard):
+    """Tells who changed and nothing else."""
+
+    def changed_since(self, resource: TableSchema, since: datetime | None, link: str | None) -> ChangedPage:
+        page = super().changed_since(resource, since, link)
+        return evolve(page, records=tuple({"externalId": one["externalId"]} for one in page.records))
+
+
+class HardOfHearing(CampaignStandard):
+    """Leaves out who opted out."""
+
+    def changed_since(self, resource: TableSchema, since: datetime | None, link: str | None) -> ChangedPage:
+        page = super().changed_since(resource, since, link)
+        return evolve(page, records=tuple(one for one in page.records if one["blackListEmail"] is not True))
+
+
+class Spelling(CampaignStandard):
+    """Says yes and no."""
+
+    def find(self, resource: TableSchema, key_field: str, key: str) -> TargetRecord | None:
+        found = super().find(resource, key_field, key)
+        if found is None:
+            return None
+        said = {name: ("no", "yes")[one] if isinstance(one, bool) else one for name, one in found.values.items()}
+        return evolve(found, values=said)
+
+
+class Restamping(CampaignStandard):
+    """Says of an opt-out that it changed just now."""
+
+    def find(self, resource: TableSchema, key_field: str, key: str) -> TargetRecord | None:
+        found = super().find(resource, key_field, key)
+        if found is None:
+            return None
+        self.number = getattr(self, "number", 0) + 1
+        moment = datetime.now(UTC) + timedelta(milliseconds=self.number)
+        return evolve(found, values={**found.values, "blackListEmailLastModified": moment.isoformat()})
+
+
+class Sweeping(CampaignStandard):
+    """Empties whatever is not mentioned."""
+
+    def update(self, resource: TableSchema, ref: str, values: Values) -> None:
+        super().update(resource, ref, {"lastName": None, **values})
+
+
+class Indifferent(CampaignStandard):
+    """Finds that yes and no are the same."""
+
+    def same(self, schema: FieldSchema | None, stored: Value, wanted: Value) -> bool:
+        return isinstance(wanted, bool) or super().same(schema, stored, wanted)
+
+
+class Reversed(CampaignStandard):
+    """Tells our clock minus the service's."""
+
+    @property
+    def clock_offset(self) -> float | None:
+        offset = super().clock_offset
+        return None if offset is None else -offset
+
+
+CAMPAIGN: list[tuple[type[CampaignStandard], ModuleType, set[str]]] = [
+    (Eternal, campaign_changes, {"changes_are_told_or_refused"}),
+    (
+        FirstPage,
+        campaign_changes,
+        {
+            "everybody_is_told_without_a_moment",
+            "another_process_goes_on",
+            "nobody_is_missed_while_pages_are_read",
+            "pages_of_changes_are_the_services_own",
+        },
+    ),
+    (Homebound, campaign_changes, {"another_process_goes_on"}),
+    (Counting, campaign_changes, {"nobody_is_missed_while_pages_are_read"}),
+    (Calm, campaign_changes, {"trouble_with_changes_is_told"}),
+    (
+        Brief,
+        campaign_changes,
+        {"a_change_says_what_a_look_up_says", "nobody_is_missed_while_pages_are_read"},
+    ),
+    (
+        HardOfHearing,
+        campaign_opt_outs_workflow,
+        {"opt_outs_of_profiles_are_heard", "opt_outs_get_through_every_trouble"},
+    ),
+    (Spelling, campaign_opt_outs, {"an_opt_out_is_told", "an_opt_out_is_written"}),
+    (Restamping, campaign_opt_outs, {"an_opt_out_is_told", "an_opt_out_has_a_moment_of_its_own"}),
+    (Sweeping, campaign_opt_outs, {"an_opt_out_is_written"}),
+    (Indifferent, campaign_opt_outs, {"an_opt_out_is_written"}),
+    (Reversed, campaign_opt_outs, {"an_opt_out_has_a_moment_of_its_own"}),
+]
+
+
+@pytest.mark.parametrize(("kind", "room", "expected"), CAMPAIGN)
+def test_a_campaign_connector_with_a_defect(
+    kind: type[CampaignStandard], room: ModuleType, expected: set[str], sandbox: Sandbox
+) -> None:
+    """Exactly the checks about the defect fail."""
+    assert failed(room, lambda: CampaignStandardSubject(sandbox, kind), sandbox) == expected
+
+
+class Unknowing(CampaignStandard):
+    """Cannot tell who changed, as a connector whose target exports opt-outs in files."""
+
+    changed_since = CampaignConnector.changed_since
+
+
+class WithoutOptOuts(CampaignStandardSubject):
+    """A target that is not asked about opt-outs, and has none."""
+
+    opt_out = ""
+
+
+class Plain(CampaignStandard):
+    """Has no opt-outs."""
+
+    def describe(self, table: str) -> TableSchema | None:
+        found = super().describe(table)
+        if found is None:
+            return None
+        return evolve(found, fields={name: one for name, one in found.fields.items() if "blackList" not in name})
+
+
+@pytest.mark.parametrize("room", [campaign_changes, campaign_opt_outs, campaign_opt_outs_workflow])
+def test_what_a_target_does_not_have_is_not_asked_for_and_refused_clearly(room: ModuleType, sandbox: Sandbox) -> None:
+    """Every check passes on a connector that cannot tell changes and says so, and on one without opt-outs."""
+    assert failed(room, lambda: CampaignStandardSubject(sandbox, Unknowing), sandbox) == set()
+    assert failed(room, lambda: WithoutOptOuts(sandbox, Plain), sandbox) == set()

@@ -28,6 +28,7 @@ class PostboxSubject(CampaignSubject):
     resource = "members"
     key_field = KEY
     text_fields = ("given_name", "family_name")
+    opt_out = ""
 
     def __init__(self, postbox: Postbox, service: Loopback) -> None:
         super().__init__()

@@ -247,6 +247,16 @@ class CampaignConnector(Connector):
 
     Five small verbs look up and change one record; one final write is made of them. Eleven things are abstract. The
     promises are checked by `syncline.testing.connector_checks.CAMPAIGN_CHECKS`.
+
+    Opt-outs travel to and from the resource `profile` only. There they are fields with the names they have in Campaign,
+    such as `blackListEmail`, and the engine takes as a profile's word, by `find` and `changed_since` alike:
+
+    - true or false, as booleans, as 1 and 0 or as text; anything else is no word;
+    - in a field with `LastModified` behind that name, where `describe` has it: when the opt-out was changed, in ISO
+      8601 by the service's clock; one without a zone is in UTC. It moves when the opt-out does, and not otherwise;
+    - `created`, where there is one: it tells a profile from one that had the same key.
+
+    Without `changed_since` Campaign's own opt-outs come from exported files.
     """
 
     capabilities: CampaignCapabilities = CampaignCapabilities()
@@ -288,10 +298,16 @@ class CampaignConnector(Connector):
         return None
 
     def changed_since(self, resource: TableSchema, since: datetime | None, link: str | None) -> ChangedPage:
-        """A page of the records that were changed at `since` or later; all of them for None.
+        """A page of the records that were changed at `since` or later, by the service's clock; all of them for None.
 
-        The first page when `link` is None, else the one the link names. Records may repeat and may come in any order.
-        Raises DefinitionError where the target cannot tell, SchemaChangedError when it no longer can.
+        - The first page when `link` is None, else the one the link names; `since` is the same for all pages of a pass.
+        - A link is all there is to a position: any process reads on with it, and reads the same page again.
+        - Records may repeat and may come in any order. A record that stays from the first page to the last is told,
+          whatever others come and go; one that is changed meanwhile may be told as it was before.
+        - Values are those that `find` has, the key among them.
+
+        Raises DefinitionError, before it sends anything, where the target cannot tell, SchemaChangedError when it no
+        longer can, and else as `find`.
         """
         raise DefinitionError(f"{type(self).__name__} cannot tell which records of {resource.name} changed.")
 

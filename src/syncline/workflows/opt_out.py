@@ -280,18 +280,17 @@ class _OptOutWork(Work):
         seq = self._storage.next_read(grant)
         position = self._positions.get(PROFILE) or self._from_the_beginning(PROFILE, seq)
         since = position.started_at - _OVERLAP if position.stage is ReadStage.DELTA else None
-        began = self._parties.time_of(self._parties.campaign)
         return Reading(
             fetch=partial(self._parties.campaign.changed_since, self._parties.profile, since, position.link),
-            keep=partial(self._keep_profiles, grant, position, began, seq, self._clock.monotonic()),
+            keep=partial(self._keep_profiles, grant, position, seq, self._clock.monotonic()),
             about=PROFILE,
         )
 
-    def _keep_profiles(
-        self, grant: Grant, position: ReadPosition, began: datetime, seq: int, asked_at: float, answer: object
-    ) -> int:
+    def _keep_profiles(self, grant: Grant, position: ReadPosition, seq: int, asked_at: float, answer: object) -> int:
         page = cast(ChangedPage, answer)
         now = self._parties.time_of(self._parties.campaign)
+        # By what this answer told of Campaign's clock: ours may have been set since the one before.
+        began = now - timedelta(seconds=self._clock.monotonic() - asked_at)
         seen: dict[str, dict[str, Sighting]] = {}
         for record in page.records:
             person = record.get(self._parties.key_field)

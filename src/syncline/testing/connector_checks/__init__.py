@@ -19,6 +19,9 @@ from typing import Any, Final
 
 from syncline.testing.connector_checks import (
     access,
+    campaign_changes,
+    campaign_opt_outs,
+    campaign_opt_outs_workflow,
     campaign_records,
     campaign_schema,
     campaign_trouble,
@@ -57,7 +60,16 @@ def _checks(*rooms: ModuleType) -> tuple[Callable[[Any], None], ...]:
 
 #: What a `CampaignConnector` promises.
 CAMPAIGN_CHECKS: Final[tuple[Callable[[CampaignSubject], None], ...]] = _checks(
-    access, trouble_reading, campaign_schema, campaign_records, campaign_writes, campaign_trouble, campaign_workflow
+    access,
+    trouble_reading,
+    campaign_schema,
+    campaign_records,
+    campaign_writes,
+    campaign_trouble,
+    campaign_workflow,
+    campaign_changes,
+    campaign_opt_outs,
+    campaign_opt_outs_workflow,
 )
 
 #: What a `DynamicsConnector` promises.

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
-
 from syncline.connectors.base import KeyProblem
-from syncline.errors import DefinitionError, ProtocolError
+from syncline.errors import ProtocolError
 from syncline.testing.connector_checks.campaign_subject import ANN, BOB, NOBODY, CampaignSubject
 
 
@@ -44,20 +42,3 @@ def check_links_are_made_as_declared(subject: CampaignSubject) -> None:
         assert connector.link_to(schema, subject.key_field, NOBODY) is None
     else:
         subject.refused(ProtocolError, lambda: connector.link_to(schema, subject.key_field, ANN))
-
-
-def check_changes_are_told_or_refused(subject: CampaignSubject) -> None:
-    """Whoever changed at a moment or later is told, equal moments included; or DefinitionError says it cannot be."""
-    connector, schema = subject.connector, subject.schema
-    subject.put(ANN, subject.texts("Ann"))
-    subject.put(BOB, subject.texts("Bob"))
-    try:
-        page = connector.changed_since(schema, subject.clock.now() - timedelta(hours=1), None)
-    except DefinitionError as error:
-        subject.tells_nothing(error)
-        return
-    told = [record[subject.key_field] for record in page.records]
-    while page.next_link is not None:
-        page = connector.changed_since(schema, None, page.next_link)
-        told += [record[subject.key_field] for record in page.records]
-    assert set(told) == {ANN, BOB}

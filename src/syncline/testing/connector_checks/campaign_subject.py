@@ -33,6 +33,10 @@ class CampaignSubject(ConnectorSubject):
     text_fields: tuple[str, str] = ("firstName", "lastName")
     #: What a record needs besides, to be created.
     required: Mapping[str, Value] = {}
+    #: How many changed records the connector asks for at once, where it has `changed_since`.
+    page_size: int = 5
+    #: An opt-out field of `resource`, which has to be `profile` then, under Campaign's name; empty where it has none.
+    opt_out: str = "blackListEmail"
 
     @property
     @abstractmethod
@@ -45,7 +49,7 @@ class CampaignSubject(ConnectorSubject):
 
     @abstractmethod
     def put(self, key: str, values: Values) -> None:
-        """Somebody else creates the record with this key, or changes these text fields of it."""
+        """Somebody else creates the record with this key, or changes these fields of it: text fields, or `opt_out`."""
 
     @abstractmethod
     def get(self, key: str) -> Values | None:
@@ -61,6 +65,14 @@ class CampaignSubject(ConnectorSubject):
 
     def refuse(self, key: str) -> None:
         """From now on the service refuses every write of this record for good."""
+        raise NotImplementedError
+
+    def opted_out(self, key: str) -> bool:
+        """What the far side has in `opt_out` of a record that is there."""
+        raise NotImplementedError
+
+    def link_elsewhere(self) -> None:
+        """From now on links from one page of changes to the next lead to another address than the service's."""
         raise NotImplementedError
 
     # -- for the checks -----------------------------------------------------------------------------------------------
