@@ -9,14 +9,14 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from cryptography.fernet import Fernet, MultiFernet
-from examples.sealed_storage import Sealed, SealedSQLiteStorage
+from cryptography.fernet import Fernet
+from examples.sealed_storage import Keys, Sealed, SealedSQLiteStorage
 
 from syncline.errors import StorageMismatchError
 from syncline.storage.sqlite import MemoryStorage, SQLiteStorage
 from syncline.testing.promises import Promise, promises
 from syncline.testing.storage_checks import STORAGE_CHECKS, Subject
-from syncline.testing.storage_checks.subject import WORKFLOW, entry
+from syncline.testing.storage_checks.subject import WORKFLOW, entry, settlements
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "sealed_storage.py"
 KEY = Fernet.generate_key()
@@ -31,7 +31,7 @@ DIFFERENCES = {
 class SealedMemory(Sealed, MemoryStorage):
     """The seal over the quickest storage there is, as it would stand over any other."""
 
-    keys = MultiFernet([Fernet(KEY)])
+    keys = Keys([KEY])
 
 
 @pytest.mark.parametrize("promise", promises(STORAGE_CHECKS, DIFFERENCES), ids=str)
@@ -69,6 +69,40 @@ def test_a_wrong_key_is_said_and_loses_nothing(tmp_path: Path) -> None:
                 assert subject.one(grant).payload == NAMED
             storage.release(grant)
             subject.exact(WORKFLOW)
+
+
+def test_fingerprints_are_sealed_and_come_back(tmp_path: Path) -> None:
+    """The file has none of them, and none twice; with the key they are as they were; without it nobody knows them."""
+    path = tmp_path / "syncline.db"
+    told = b"a fingerprint 16"
+    with closing(SealedSQLiteStorage(path, [KEY])) as storage:
+        subject = Subject(storage=storage, advance=storage.set_time_offset)
+        grant = subject.grant()
+        storage.put(grant, [entry("a", 1), entry("b", 1), entry("c", 1)])
+        storage.settle(grant, settlements(subject.lease(grant)[:2], fingerprint=told))
+        storage.adopt(WORKFLOW, "contact", {"d": told})
+        assert storage.ledger(WORKFLOW, "contact", ["a", "b", "c", "d"]) == {"a": told, "b": told, "d": told}
+    assert not any(told in file.read_bytes() for file in tmp_path.iterdir())
+    with closing(SQLiteStorage(path)) as below:
+        kept = below.ledger(WORKFLOW, "contact", ["a", "b", "d"])
+        assert len(set(kept.values())) == 3
+    newer = Fernet.generate_key()
+    for keys, known in (([newer, KEY], told), ([newer], b"")):
+        with closing(SealedSQLiteStorage(path, keys)) as storage:
+            assert set(storage.ledger(WORKFLOW, "contact", ["a", "b", "d"]).values()) == {known}
+
+
+def test_what_was_written_unsealed_is_still_known(tmp_path: Path) -> None:
+    """Sealing can begin when the ledger is full: fingerprints from before are read as they are."""
+    path = tmp_path / "syncline.db"
+    with closing(SQLiteStorage(path)) as plain:
+        subject = Subject(storage=plain, advance=plain.set_time_offset)
+        grant = subject.grant()
+        plain.put(grant, [entry("a", 1)])
+        plain.settle(grant, settlements(subject.lease(grant), fingerprint=b"a fingerprint 16"))
+        plain.release(grant)
+    with closing(SealedSQLiteStorage(path, [KEY])) as sealed:
+        assert sealed.ledger(WORKFLOW, "contact", ["a"]) == {"a": b"a fingerprint 16"}
 
 
 def test_what_was_queued_unsealed_still_leaves(tmp_path: Path) -> None:
