@@ -16,9 +16,7 @@ from queue import Empty, SimpleQueue
 
 from syncline.backlog import Grant, Item, Role, Settlement, Settling
 from syncline.clock import Clock
-from syncline.connectors.base import Gate
 from syncline.errors import (
-    AmbiguousWriteError,
     LeaseLostError,
     RetryLaterError,
     SetupError,
@@ -28,10 +26,8 @@ from syncline.errors import (
     StorageError,
     StorageFullError,
     SynclineError,
-    ThrottledError,
-    UnavailableError,
 )
-from syncline.instrumentation import DeadLettered, Instrumentation, Throttled, WritesSettled
+from syncline.instrumentation import DeadLettered, Instrumentation, WritesSettled
 from syncline.records import Outcome
 from syncline.store import Storage
 from syncline.workflows.budget import Budget
@@ -40,6 +36,7 @@ from syncline.workflows.cycle_report import CycleEnd, Tally
 from syncline.workflows.depth import add_sample
 from syncline.workflows.owner import note_takeover
 from syncline.workflows.settings import EngineSettings
+from syncline.workflows.silence import Silence
 from syncline.workflows.verdicts import judge, late, postponed, released
 from syncline.workflows.work import Plan, Reading, Work
 from syncline.workflows.writers import Event, Job, JobDone, LeaseWatch, Midway, ReadDone, WriterPool
@@ -49,8 +46,6 @@ __all__ = ["Cycle", "CycleEnd", "Tally"]
 #: Requests that a job may still make after it was last allowed to: seconds kept in hand before the lease ends.
 _IN_HAND = 20.0
 _SAMPLE_EVERY = 10.0
-#: An unreachable service is left alone this long, doubling from the first to the second number of seconds.
-_OUTAGE_FIRST, _OUTAGE_MOST = 1.0, 60.0
 #: Rows are marked as being sent in batches, since each mark is a transaction; and not more than two rounds of the
 #: writers ahead, since a crash makes every marked row ambiguous.
 _FEWEST_MARKED = 48
@@ -124,14 +119,11 @@ class Cycle:
         self._found_at = self._started
         # What lies between two cycles measures nothing.
         limit.completed(0, self._started, saturated=False)
-        self._leasing_from = self._started
-        self._reads_from = self._started
-        self._silent_until: datetime | None = None
+        self._silence = Silence(
+            storage=storage, workflow=grant.workflow, work=work, clock=clock, limit=limit, tell=tell
+        )
         self._claimed = 0
         self._leased_at = self._started
-        self._failures_in_a_row = 0
-        self._others_succeed = False
-        self._outage = _OUTAGE_FIRST
         self._nothing_to_lease = False
         self._queued = 0
         self._progressed = False
@@ -257,7 +249,7 @@ class Cycle:
         A host whose cycles are shorter than an answer takes would else ask for the same page, or the same records by
         key, for ever.
         """
-        sendable = self._ready and self._clock.monotonic() >= self._leasing_from
+        sendable = self._ready and self._clock.monotonic() >= self._silence.writes_from
         page = self._reading is not None and not self._kept
         return page or self._refreshing is not None or bool(self._fruitless and (self._refresh_next or sendable))
 
@@ -268,14 +260,14 @@ class Cycle:
     def _judge_idleness(self) -> None:
         reading = self._reading or self._refresh_next or self._refreshing
         now = self._clock.monotonic()
-        sendable = self._ready and now >= self._leasing_from
+        sendable = self._ready and now >= self._silence.writes_from
         busy = reading or self._writers.in_flight or sendable or self._settlements
         if busy:
             return
         if self._records_used_up():
             self._end = CycleEnd.BUDGET
-        elif now < self._leasing_from or now < self._reads_from:
-            self._judge_waiting(max(self._leasing_from, self._reads_from) - now)
+        elif now < self._silence.writes_from or now < self._silence.reads_from:
+            self._judge_waiting(max(self._silence.writes_from, self._silence.reads_from) - now)
         elif self._nothing_to_lease:
             self.resume_at = self._storage.next_due(self.grant.workflow)
             wait = None if self.resume_at is None else (self.resume_at - self._storage.now()).total_seconds()
@@ -293,13 +285,8 @@ class Cycle:
     def _judge_waiting(self, wait: float) -> None:
         """Silence was asked for or a service is away: sit it out if it fits into the budget, else end the cycle."""
         if self._budget.seconds is None or wait > self._seconds_left():
-            silent = self._silent_until if self._silent_until and self._silent_until > self._clock.now() else None
-            self.resume_at = self._closed_until(self._work.gates) or silent
+            self.resume_at = self._silence.until
             self._end = CycleEnd.UNAVAILABLE if self.resume_at is None else CycleEnd.THROTTLED
-
-    @staticmethod
-    def _closed_until(gates: Sequence[Gate]) -> datetime | None:
-        return max((gate.closed_until for gate in gates if gate.closed_until is not None), default=None)
 
     # -- reading ----------------------------------------------------------------------------------------------------
 
@@ -307,7 +294,7 @@ class Cycle:
         now = self._clock.monotonic()
         if not self._reads or self._end is not None or self._reading is not None or self._readers is None:
             return
-        if now < self._reads_from:
+        if now < self._silence.reads_from:
             return
         if self._refresh_next is not None or self._refreshing is not None:
             return
@@ -370,16 +357,14 @@ class Cycle:
             return
         self._source_trouble(error, about=", ".join(sorted({item.key.table for item in plan.refreshing})))
         # At once would be to ask again without end.
-        until = self._storage.now() + timedelta(seconds=self._reads_from - self._clock.monotonic())
+        until = self._storage.now() + timedelta(seconds=self._silence.reads_from - self._clock.monotonic())
         self._settlements.extend(postponed(item, until) for item in plan.refreshing)
 
     def _source_trouble(self, error: BaseException, about: str) -> None:
         if isinstance(error, LeaseLostError):
             raise error
-        if isinstance(error, ThrottledError):
-            self._reads_from = self._throttled(error)
-        elif isinstance(error, RetryLaterError):
-            self._reads_from = self._away()
+        if isinstance(error, RetryLaterError):
+            self._silence.heed_source(error)
         elif isinstance(error, StopWorkflowError | SetupError | SkipRecordError):
             self._fail(error, about=about)
         else:
@@ -389,7 +374,7 @@ class Cycle:
 
     def _claim(self) -> None:
         """Lease more when what is at hand runs low."""
-        if self._end is not None or self._seconds_left() <= 0 or self._clock.monotonic() < self._leasing_from:
+        if self._end is not None or self._seconds_left() <= 0 or self._clock.monotonic() < self._silence.writes_from:
             return
         if self._refresh_next is not None or self._refreshing is not None:
             return
@@ -428,7 +413,7 @@ class Cycle:
     def _send(self) -> None:
         """Keep the writers busy, with no more marked as being sent than they will send in a moment."""
         now = self._clock.monotonic()
-        if self._end is not None or now < self._leasing_from or not self._ready:
+        if self._end is not None or now < self._silence.writes_from or not self._ready:
             return
         depth = max(_FEWEST_MARKED // self._work.batch, 2 * self._limit.limit)
         if 2 * self._writers.in_flight > depth:
@@ -452,19 +437,16 @@ class Cycle:
         self._limit.completed(1, self._clock.monotonic(), saturated=bool(self._ready))
         troubles: dict[int, tuple[BaseException, Item]] = {}
         for task, answer in zip(done.job.tasks, done.answers, strict=True):
-            others_succeed = self._others_succeed
+            others_succeed = self._silence.others_succeed
             if isinstance(answer, Midway):
-                self._failures_in_a_row = 0
-                self._outage = _OUTAGE_FIRST
+                self._silence.answered()
                 self.tally.calls += answer.calls
                 self._midway.append((task.item, answer.answer))
                 continue
             usual = judge(task, answer, self._settings, self._storage.now, others_succeed=others_succeed)
             self._settlements.append(self._work.settled(task.item, answer, usual))
             if isinstance(answer, Outcome):
-                self._failures_in_a_row = 0
-                self._others_succeed = True
-                self._outage = _OUTAGE_FIRST
+                self._silence.succeeded()
                 self.tally.outcomes[answer.kind] += 1
                 self.tally.calls += answer.calls
             else:
@@ -474,45 +456,10 @@ class Cycle:
 
     def _target_trouble(self, error: BaseException, item: Item) -> None:
         """What an error means beyond the record it came with."""
-        if isinstance(error, ThrottledError):
-            self._leasing_from = self._throttled(error)
+        if self._silence.heed_target(error):
             self._release_ready()
-        elif isinstance(error, UnavailableError | AmbiguousWriteError):
-            self._failures_in_a_row += 1
-            if self._failures_in_a_row >= max(4, self._limit.limit):
-                self._leasing_from = self._away()
-                self._release_ready()
         elif isinstance(error, StopWorkflowError | SetupError) and not isinstance(error, LeaseLostError):
             self._fail(error, about=str(item.key))
-
-    def _throttled(self, error: ThrottledError) -> float:
-        """Close the gate for everybody and ask for less afterwards; until when, on the monotonic clock."""
-        gates = [gate for gate in self._work.gates if gate.principal == error.principal]
-        until = self._closed_until(gates)
-        now = self._clock.monotonic()
-        if until is None and gates and error.retry_after is not None:
-            return now  # that wait is over
-        if until is None:
-            # Nobody holds requests back, so that asking again at once would go on for ever.
-            until = self._clock.now() + timedelta(seconds=max(error.retry_after or 0.0, self._outage_wait()))
-        self._silent_until = until
-        known = self._storage.gate(error.principal)
-        if known is None or until > known:
-            self._storage.close_gate(error.principal, until)
-            self._limit.overloaded()
-            self._tell(Throttled(workflow=self.grant.workflow, principal=error.principal, until=until))
-        return now + max(0.0, (until - self._clock.now()).total_seconds())
-
-    def _away(self) -> float:
-        """A service cannot be reached: leave it alone, longer each time; until when, on the monotonic clock."""
-        self._failures_in_a_row = 0
-        self._others_succeed = False
-        self._limit.overloaded()
-        return self._clock.monotonic() + self._outage_wait()
-
-    def _outage_wait(self) -> float:
-        wait, self._outage = self._outage, min(self._outage * 2, _OUTAGE_MOST)
-        return wait
 
     def _release_ready(self) -> None:
         self._release([item for job in self._ready for item in job.items])
