@@ -22,6 +22,7 @@ from attrs import field, frozen
 from syncline.records import RecordKey
 
 __all__ = [
+    "ALONE_AFTER",
     "SUSPECT_AFTER",
     "Backlog",
     "BacklogCounts",
@@ -39,11 +40,29 @@ __all__ = [
     "Settlement",
     "Settling",
     "Totals",
+    "suspects_together",
+    "suspicion",
 ]
 
-#: A row that was marked as being sent in this many crashes may be their cause, and is leased alone from then on. One
-#: crash accuses every row in flight, most of them innocent; a second one with the same row is rarely chance.
+#: A row that was marked as being sent in this many crashes may be their cause: it is a suspect. One crash accuses every
+#: row in flight, most of them innocent; a second one with the same row is rarely chance.
 SUSPECT_AFTER = 2
+#: In so many crashes a suspect was one of ever fewer; from then on it is leased alone.
+ALONE_AFTER = 5
+
+
+def suspicion(crashes: int) -> int:
+    """The number of crashes where it makes a row a suspect, else 0. Suspects with the same one are leased together."""
+    return crashes if crashes >= SUSPECT_AFTER else 0
+
+
+def suspects_together(crashes: int) -> int:
+    """How many suspects with so many crashes are leased together at most: an eighth after each further crash.
+
+    So one poisonous record among hundreds is found in few crashes, and whoever was only beside it, or was killed in the
+    middle of its work again and again, holds nobody up for long.
+    """
+    return 1 << 3 * max(0, ALONE_AFTER - crashes)
 
 
 class Lane(IntEnum):
@@ -159,6 +178,11 @@ class Item:
     #: Since when this change has waited for its parent; None when it never did.
     waits_from: datetime | None = None
 
+    @property
+    def crashes_alone(self) -> int:
+        """How often a process died while this row was leased alone."""
+        return max(0, self.crashes - ALONE_AFTER)
+
 
 class Settling(StrEnum):
     """How a leased row ends."""
@@ -190,7 +214,7 @@ class DeadReason(StrEnum):
     REFUSED = "refused"
     #: It kept failing while others succeeded.
     EXHAUSTED = "exhausted"
-    #: The process died each time this record was being sent alone.
+    #: The process died several times while this record was being sent alone.
     CRASHED = "crashed"
     #: The record that it points to is not at the target and is not coming.
     PARENT = "parent"
@@ -332,9 +356,11 @@ class Backlog(Protocol):
         - Eligible: ready rows, and delayed and waiting rows whose time has come. Never a key that is leased.
         - Order: lane, then turns between tables, then the row that has been queued longest. `before` names for a
           table those that go before it: while one of them has ready rows in a lane, the table has no turn there.
-        - A suspect, on which processes died `SUSPECT_AFTER` times or more while it was marked as being sent, is
-          leased alone: it is the only item returned, and only when no grant of the workflow holds a leased row. Rows
-          that are no suspects go on being leased meanwhile, but none while a suspect is.
+        - Suspects, on which processes died `SUSPECT_AFTER` times or more while they were marked as being sent, are
+          leased apart: only when no grant of the workflow holds a leased row, and before others of their lane. Those of
+          one table with the fewest crashes, all with the same number, are returned together, the oldest first, up to
+          `suspects_together(crashes)`; from `ALONE_AFTER` crashes on that is one. Rows that are no suspects go on being
+          leased meanwhile, but none while a suspect is.
         - Several workers may lease at the same moment, and need not wait for each other. Then each takes what comes
           next of the rows that no other one has in hand, so that the order holds between their leases only roughly;
           nothing is returned only when nothing was eligible.

@@ -33,6 +33,7 @@ from syncline.backlog import (
     Role,
     Settlement,
     Settling,
+    suspects_together,
 )
 from syncline.errors import LeaseLostError
 from syncline.records import RecordKey
@@ -289,12 +290,7 @@ class BacklogMachine(RuleBasedStateMachine):
         if any(row.change.crashes >= SUSPECT_AFTER for row in held):
             assert items == []
         elif suspects and not held and self.best_lane(suspects) <= self.best_lane(innocent):
-            (item,) = items
-            lane = self.best_lane(suspects)
-            assert item.key == min(
-                (key for key in suspects if suspects[key].change.lane == lane),
-                key=lambda key: suspects[key].change.place,
-            )
+            assert [item.key for item in items] == self.next_suspects(suspects, limit)
         else:
             self.check_order(innocent, items, limit)
         for item in items:
@@ -307,6 +303,16 @@ class BacklogMachine(RuleBasedStateMachine):
     @staticmethod
     def best_lane(rows: dict[RecordKey, Row]) -> int:
         return min((row.change.lane for row in rows.values()), default=max(Lane) + 1)
+
+    def next_suspects(self, suspects: dict[RecordKey, Row], limit: int) -> list[RecordKey]:
+        """Of the most urgent lane those with the fewest crashes, of the table of the oldest of them."""
+        lane = self.best_lane(suspects)
+        line = sorted(
+            (row.change.crashes, row.change.place, key) for key, row in suspects.items() if row.change.lane == lane
+        )
+        crashes, _, first = line[0]
+        together = [key for number, _, key in line if number == crashes and key.table == first.table]
+        return together[: min(limit, suspects_together(crashes))]
 
     @staticmethod
     def check_order(innocent: dict[RecordKey, Row], items: list[Item], limit: int) -> None:

@@ -10,7 +10,7 @@ from attrs import evolve
 from tests.scripted import nothing
 from tests.workflow_room import Stage, staged
 
-from syncline.backlog import Item
+from syncline.backlog import ALONE_AFTER, DeadReason, Item
 from syncline.errors import (
     AmbiguousWriteError,
     CursorLostError,
@@ -189,6 +189,29 @@ def test_a_write_that_was_under_way_when_its_host_vanished_is_known_as_such(stag
     assert taken_over.crashes == 1
     stage.drain()
     assert stage.in_step()
+
+
+def test_a_record_that_kills_its_process_is_set_aside_and_nobody_beside_it(stage: Stage) -> None:
+    """After a few crashes it is sent alone, and only what happens then speaks against it; the others are written."""
+    poison, deaths = list(stage.dynamics.rows)[17], []
+
+    def dies(verb: str, key: str) -> None:
+        if key == poison:
+            deaths.append(verb)
+            stage.advance(61)
+            other = stage.storage.acquire(stage.workflow.id, evolve(this_owner(), id="another"), timedelta(seconds=60))
+            assert other is not None
+            stage.storage.release(other)
+            raise UnavailableError("nobody is there any more to hear it")
+
+    stage.campaign.before = dies
+    stage.drain()
+
+    (letter,) = stage.workflow.dead_letters
+    assert (letter.key.id, letter.reason) == (poison, DeadReason.CRASHED)
+    assert "died 3 times while this record was being sent, with no other" in letter.message
+    assert len(deaths) == ALONE_AFTER + stage.settings.crash_limit
+    assert stage.campaign.records.keys() == stage.dynamics.rows.keys() - {poison}
 
 
 def test_a_crash_loop_without_progress_ends_in_failed() -> None:

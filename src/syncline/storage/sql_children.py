@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Final, TypeAlias
 
-from syncline.backlog import SUSPECT_AFTER
+from syncline.backlog import SUSPECT_AFTER, suspicion
 from syncline.parents import Parent
 from syncline.records import RecordKey
 from syncline.storage import sql_letters, sql_putting
@@ -78,7 +78,7 @@ def _ready(tx: Transaction, rows: Sequence[Row]) -> None:
         return
     places = [(table_id, item_id) for table_id, item_id, *_ in rows]
     tx.expect(len(rows), tx.session.run_many("remove_child", places))
-    ready = [(table_id, lane, int(crashes >= SUSPECT_AFTER), item_id) for table_id, item_id, _, lane, crashes in rows]
+    ready = [(table_id, lane, suspicion(crashes), item_id) for table_id, item_id, _, lane, crashes in rows]
     tx.expect(len(rows), tx.session.run_many("add_ready", ready))
     groups = [(table_id, op, lane) for table_id, _, op, lane, _ in rows]
     tx.count_all(groups, WAITING, -1)
@@ -103,7 +103,7 @@ def parents(tx: Transaction, workflow: str, keys: Iterable[RecordKey]) -> dict[R
             continue
         columns = list({key_to_column(record) for record in records})
         dead = {key for (key,) in tx.session.rows_among("dead_among", (table_id,), columns)} if letters else set()
-        rows = {row[0]: row[1:] for row in tx.session.rows_among("parents_among", (table_id,), columns)}
+        rows = {row[0]: row[1:] for row in tx.session.rows_among("parents_among", (SUSPECT_AFTER, table_id), columns)}
         for column in dead | rows.keys():
             key = RecordKey(table=table, id=key_to_id(column))
             found[key] = _as_parent(key, rows.get(column), dead=column in dead)

@@ -44,8 +44,8 @@ def _oldest(tx: Transaction, workflow_id: int, queued: list[Row]) -> datetime | 
     """When the row that has waited longest was queued: a glance at the front of each line."""
     row, lines = tx.session.row, {(table_id, *GROUPS[name][1:]) for table_id, _, name, _ in queued}
     fronts = [row("oldest_leased", (workflow_id,))]
-    fronts += [row("oldest_ready", (table, lane, 0)) for table, lane, state in lines if state == READY]
-    fronts += [row("oldest_ready", (table, lane, 1)) for table, lane, state in lines if state == READY]
+    fronts += [row("oldest_ready", (table, lane)) for table, lane, state in lines if state == READY]
+    fronts += [row("oldest_suspect", (table, lane)) for table, lane, state in lines if state == READY]
     fronts += [row("oldest_delayed", (table,)) for table in {table for table, _, state in lines if state == DELAYED}]
     fronts += [row("oldest_held", (table,)) for table in {table for table, _, state in lines if state == HELD}]
     fronts += [row("oldest_child", (table,)) for table in {table for table, _, state in lines if state == WAITING}]

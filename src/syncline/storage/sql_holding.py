@@ -10,7 +10,7 @@ from datetime import timedelta
 
 from attrs import evolve
 
-from syncline.backlog import SUSPECT_AFTER, Lane
+from syncline.backlog import SUSPECT_AFTER, Lane, suspicion
 from syncline.holds import Hold, Judgement
 from syncline.storage import sql_workflows
 from syncline.storage.columns import as_datetime, as_microseconds, key_to_id
@@ -82,7 +82,7 @@ def unhold(tx: Transaction, held: Held) -> int:
     rows = [(DELETE if is_delete else UPSERT, bulk, item_id) for _, item_id, _, _, is_delete in found]
     tx.expect(len(found), tx.session.run_many("requeue_item", rows))
     tx.expect(len(found), tx.session.run_many("remove_held", [(table_id, item_id) for table_id, item_id, *_ in found]))
-    ready = [(table_id, bulk, int(crashes >= SUSPECT_AFTER), item_id) for table_id, item_id, _, crashes, _ in found]
+    ready = [(table_id, bulk, suspicion(crashes), item_id) for table_id, item_id, _, crashes, _ in found]
     tx.expect(len(found), tx.session.run_many("add_ready", ready))
     return len(found)
 

@@ -10,7 +10,7 @@ from collections.abc import Collection, Mapping, Sequence
 from itertools import chain, zip_longest
 from typing import Final
 
-from syncline.backlog import SUSPECT_AFTER, Item, Lane
+from syncline.backlog import Item, Lane, suspects_together, suspicion
 from syncline.records import RecordKey
 from syncline.storage import sql_children
 from syncline.storage.columns import as_datetime, checksum, key_to_id
@@ -39,7 +39,7 @@ def lease(tx: Transaction, held: Held, limit: int, before: Mapping[str, Collecti
     items: list[Item] = []
     for lane, tables in lanes:
         if suspect is not None and suspect[0] == lane and not items:
-            return _lease_suspect(tx, held, *suspect) if tx.session.is_alone else None
+            return _lease_suspects(tx, held, limit, *suspect) if tx.session.is_alone else None
         for turn in _turns(tx, held, tables, before):
             items += _lease_in_turn(tx, held, lane, turn, limit - len(items))
             if len(items) >= limit:
@@ -97,7 +97,7 @@ def _end_delays(tx: Transaction, table_id: int) -> set[int]:
     if not due:
         return set()
     tx.expect(len(due), tx.session.run_many("remove_delayed", [(table_id, row[0]) for row in due]))
-    ready = [(table_id, lane, int(crashes >= SUSPECT_AFTER), item_id) for item_id, _, lane, crashes in due]
+    ready = [(table_id, lane, suspicion(crashes), item_id) for item_id, _, lane, crashes in due]
     tx.expect(len(due), tx.session.run_many("add_ready", ready))
     groups = [(table_id, op, lane) for _, op, lane, _ in due]
     tx.count_all(groups, DELAYED, -1)
@@ -105,9 +105,12 @@ def _end_delays(tx: Transaction, table_id: int) -> set[int]:
     return {lane for _, lane in (row[1:3] for row in due)}
 
 
-def _lease_suspect(tx: Transaction, held: Held, lane: int, table_id: int, item_id: int) -> list[Item]:
-    rows = tx.session.rows("ready_items", (table_id, lane, 1, item_id - 1, 1))
-    return _claim(tx, held, table_id, lane, rows, suspect=1)
+def _lease_suspects(
+    tx: Transaction, held: Held, limit: int, lane: int, crashes: int, table_id: int, first: int
+) -> list[Item]:
+    """The first of them, with those of its table that were in as many crashes."""
+    place = (table_id, lane, crashes, first - 1, min(limit, suspects_together(crashes)))
+    return _claim(tx, held, table_id, lane, tx.session.rows("ready_items", place), suspect=crashes)
 
 
 def _lease_in_turn(tx: Transaction, held: Held, lane: int, tables: Sequence[int], limit: int) -> list[Item]:

@@ -10,7 +10,7 @@ from typing import TypeAlias
 
 from attrs import frozen
 
-from syncline.backlog import SUSPECT_AFTER, Entry, PutReport
+from syncline.backlog import Entry, PutReport, suspicion
 from syncline.errors import StorageCorruptError
 from syncline.storage.columns import checksum, key_to_column
 from syncline.storage.dialect import Row
@@ -67,7 +67,7 @@ class Queued:
 
     @property
     def suspect(self) -> int:
-        return int(self.crashes >= SUSPECT_AFTER)
+        return suspicion(self.crashes)
 
 
 def put(tx: Transaction, workflow_id: int, entries: Sequence[Entry]) -> PutReport:

@@ -10,7 +10,7 @@ from typing import TypeAlias
 
 from attrs import evolve, field, frozen
 
-from syncline.backlog import SUSPECT_AFTER, Grant, Settlement, SettleReport, Settling
+from syncline.backlog import SUSPECT_AFTER, Grant, Settlement, SettleReport, Settling, suspicion
 from syncline.storage import sql_children, sql_letters, sql_set_aside
 from syncline.storage.columns import as_microseconds, key_to_column, read_payload
 from syncline.storage.dialect import Row
@@ -262,7 +262,7 @@ def _give_back(tx: Transaction, held: Held, leased: _Leased, settlement: Settlem
         tx.session.run("add_delayed", (leased.table_id, leased.id, due))
         tx.count(leased.table_id, leased.op, leased.lane, DELAYED)
     else:
-        tx.session.run("add_ready", (leased.table_id, leased.lane, leased.crashes >= SUSPECT_AFTER, leased.id))
+        tx.session.run("add_ready", (leased.table_id, leased.lane, suspicion(leased.crashes), leased.id))
         tx.count(leased.table_id, leased.op, leased.lane, READY)
 
 
@@ -288,7 +288,7 @@ def _follow(
     )  # fmt: skip
     tx.expect(1, tx.session.run("remove_waiting", (leased.id,)))
     tx.expect(1, tx.session.run("follow_item", values))
-    tx.expect(1, tx.session.run("add_ready", (leased.table_id, lane, crashes >= SUSPECT_AFTER, new_id)))
+    tx.expect(1, tx.session.run("add_ready", (leased.table_id, lane, suspicion(crashes), new_id)))
     tx.count(leased.table_id, op, lane, READY)
     return int(new_id)
 

@@ -48,6 +48,7 @@ __all__ = ["Accepted", "EgressWorkflow"]
 
 #: To the ledger: Dynamics has it. What it says there does not matter, since it is never changed.
 _THERE = b"\x01"
+_CRASHED = "The process died {} times while this was being sent, with no other beside it."
 #: Table of what is set aside because it is no event at all; events stand under their kind.
 _UNREADABLE = "unreadable"
 #: Bulk messages at once: each is much work for the service, and more soon stand in each other's way.
@@ -387,8 +388,8 @@ class _EgressWork(Work):
         return Plan(settlements=[skipped(item) for item in items])
 
     def _row_of(self, item: Item) -> Settlement | tuple[EventKind, Task, NewRow]:
-        if item.crashes >= self._settings.crash_limit:
-            return dead(item, DeadReason.CRASHED, f"The process died {item.crashes} times while this was being sent.")
+        if item.crashes_alone >= self._settings.crash_limit:
+            return dead(item, DeadReason.CRASHED, _CRASHED.format(item.crashes_alone))
         if item.payload is None:
             return dead(item, DeadReason.CONVERSION, "What was read is damaged. Replay the exported files.")
         try:

@@ -58,8 +58,9 @@ class EngineSettings:
     overlap_margin: timedelta = field(default=timedelta(minutes=5), validator=_positive)
     #: A record that failed this often while others succeeded is set aside.
     max_attempts: int = field(default=8, validator=_positive)
-    #: A record that was being sent in this many crashes, at least three times alone, is set aside.
-    crash_limit: int = field(default=5, validator=_positive)
+    #: A record that was being sent alone in this many crashes is set aside. It is sent alone when it was being sent in
+    #: five crashes before, together with fewer and fewer others.
+    crash_limit: int = field(default=3, validator=_positive)
     #: A workflow whose owner vanished this often without any progress becomes FAILED.
     crash_loop_limit: int = field(default=10, validator=_positive)
     #: How long services may be unreachable during a start before it fails.

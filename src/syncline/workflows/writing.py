@@ -84,8 +84,8 @@ class Writing:
             plan = self._watch.plans.get(item.key.table)
             if plan is None:
                 settlements.append(skipped(item))
-            elif item.crashes >= self._settings.crash_limit:
-                settlements.append(dead(item, DeadReason.CRASHED, _CRASHED.format(item.crashes)))
+            elif item.crashes_alone >= self._settings.crash_limit:
+                settlements.append(dead(item, DeadReason.CRASHED, _CRASHED.format(item.crashes_alone)))
             elif item.refresh:
                 stale.append(item)
             else:
@@ -241,7 +241,7 @@ class Writing:
 
 #: To `decide`: the target may have the record, and nobody knows with which values.
 _THERE_PERHAPS = b""
-_CRASHED = "The process died {} times while this record was being sent, the last times alone."
+_CRASHED = "The process died {} times while this record was being sent, with no other beside it."
 
 
 def lacks(plan: TablePlan, change: Change) -> bool:

@@ -133,19 +133,19 @@ WHERE q.table_id = ? AND q.lane = ? AND q.suspect = ? AND q.id > ?
 ORDER BY q.id LIMIT ?;
 
 -- name: held_suspect
--- Whether anybody has leased rows: none, or whether the first of them is a suspect; suspects are leased alone.
+-- Whether anybody has leased rows: none, or whether the first of them is a suspect; suspects are leased apart.
 SELECT l.suspect
 FROM grants g
 JOIN leases l ON l.epoch = g.epoch
 WHERE g.workflow_id = ? LIMIT 1;
 
 -- name: first_suspect
--- The lane, the table and the place of the suspect that would be leased first.
-SELECT q.lane, q.table_id, q.id
+-- The suspect that would be leased first: its lane, in how many crashes it was, its table and its place.
+SELECT q.lane, q.suspect, q.table_id, q.id
 FROM tables t
-JOIN ready q ON q.table_id = t.id AND q.lane IN (0, 1, 2) AND q.suspect = 1
+JOIN ready q ON q.table_id = t.id AND q.lane IN (0, 1, 2) AND q.suspect > 0
 WHERE t.workflow_id = ?
-ORDER BY q.lane, q.id LIMIT 1;
+ORDER BY q.lane, q.suspect, q.id LIMIT 1;
 
 -- name: anything_is_ready
 -- Whether there is anything that could be leased now and is no suspect.
@@ -249,7 +249,7 @@ UPDATE items SET ambiguous = 1 WHERE id IN (SELECT id FROM leases WHERE epoch = 
 -- name: return_leased
 -- The first parameter is how many crashes make a suspect.
 INSERT INTO ready (table_id, lane, suspect, id)
-SELECT l.table_id, l.lane, CASE WHEN i.crashes >= ? THEN 1 ELSE 0 END, l.id
+SELECT l.table_id, l.lane, CASE WHEN i.crashes >= ? THEN i.crashes ELSE 0 END, l.id
 FROM leases l
 JOIN items i ON i.id = l.id
 WHERE l.epoch = ?;
@@ -259,7 +259,11 @@ DELETE FROM leases WHERE epoch = ?;
 
 -- name: oldest_ready
 SELECT i.queued_at FROM items i
-WHERE i.id = (SELECT MIN(id) FROM ready WHERE table_id = ? AND lane = ? AND suspect = ?);
+WHERE i.id = (SELECT MIN(id) FROM ready WHERE table_id = ? AND lane = ? AND suspect = 0);
+
+-- name: oldest_suspect
+SELECT i.queued_at FROM items i
+WHERE i.id = (SELECT MIN(id) FROM ready WHERE table_id = ? AND lane = ? AND suspect > 0);
 
 -- name: oldest_delayed
 SELECT i.queued_at FROM items i WHERE i.id = (SELECT MIN(id) FROM delayed WHERE table_id = ?);

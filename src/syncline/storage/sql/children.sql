@@ -32,7 +32,8 @@ SELECT MIN(due) FROM children WHERE table_id = ?;
 SELECT i.queued_at FROM items i WHERE i.id = (SELECT MIN(id) FROM children WHERE table_id = ?);
 
 -- name: parents_among
--- What is known of records that others point to, and where their rows stand: the number of a state.
+-- What is known of records that others point to, and where their rows stand: the number of a state. The first parameter
+-- is how many crashes make a suspect.
 SELECT r.key, r.fingerprint, i.op,
     CASE
         WHEN i.id IS NULL THEN NULL
@@ -40,7 +41,9 @@ SELECT r.key, r.fingerprint, i.op,
         WHEN EXISTS (SELECT 1 FROM held h WHERE h.table_id = r.table_id AND h.id = i.id) THEN 3
         WHEN EXISTS (SELECT 1 FROM delayed d WHERE d.table_id = r.table_id AND d.id = i.id) THEN 1
         WHEN EXISTS (
-            SELECT 1 FROM ready q WHERE q.table_id = r.table_id AND q.lane = i.lane AND q.suspect IN (0, 1) AND q.id = i.id
+            SELECT 1 FROM ready q
+            WHERE q.table_id = r.table_id AND q.lane = i.lane AND q.id = i.id
+                AND q.suspect = CASE WHEN i.crashes >= ? THEN i.crashes ELSE 0 END
         ) THEN 0
         ELSE 2
     END

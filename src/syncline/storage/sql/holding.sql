@@ -37,7 +37,7 @@ UPDATE items SET confirmed = 1 WHERE id IN (SELECT h.id FROM held h WHERE h.tabl
 -- name: ready_held
 -- The first parameter is how many crashes make a suspect.
 INSERT INTO ready (table_id, lane, suspect, id)
-SELECT h.table_id, i.lane, CASE WHEN i.crashes >= ? THEN 1 ELSE 0 END, h.id
+SELECT h.table_id, i.lane, CASE WHEN i.crashes >= ? THEN i.crashes ELSE 0 END, h.id
 FROM held h
 JOIN items i ON i.id = h.id
 WHERE h.table_id = ?;

@@ -120,7 +120,7 @@ CREATE TABLE items (
 );
 
 -- name: create_ready
--- What can be leased, in the order in which it will be. suspect: so many crashes that it is leased alone.
+-- What can be leased, in the order in which it will be. suspect: the number of crashes, where so many make one, else 0.
 CREATE TABLE ready (
     table_id INTEGER NOT NULL,
     lane INTEGER NOT NULL,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from syncline.backlog import SUSPECT_AFTER, Grant, ItemState, Settling
+from syncline.backlog import Grant, ItemState
 from syncline.errors import LeaseLostError
 from syncline.records import ReadStage
 from syncline.state_machine import WorkflowState
@@ -147,45 +147,6 @@ def check_a_crash_marks_what_was_being_sent(subject: Subject) -> None:
     assert (sent.key.id, sent.ambiguous, sent.attempts, sent.crashes) == ("a", True, 2, 1)
     assert (unsent.key.id, unsent.ambiguous, unsent.attempts, unsent.crashes) == ("b", False, 1, 0)
     subject.exact()
-
-
-def _crash_on(subject: Subject, records: int) -> Grant:
-    """Processes die until the first `records` rows are suspects; the grant of the next process."""
-    grant = subject.grant()
-    subject.storage.put(grant, [entry(f"r{number}") for number in range(4)])
-    for _ in range(SUSPECT_AFTER):
-        subject.storage.mark_sending(grant, subject.lease(grant)[:records])
-        grant = subject.takeover()
-    return grant
-
-
-def check_suspects_are_leased_alone(subject: Subject) -> None:
-    """A row that processes died on too often is the only one returned, and only when nothing else is leased."""
-    grant = _crash_on(subject, 2)
-    storage = subject.storage
-    alone = subject.one(grant)
-    assert (alone.key.id, alone.crashes) == ("r0", SUSPECT_AFTER)
-    assert subject.lease(grant) == []
-    subject.end(grant, alone)
-    second = subject.one(grant)
-    assert second.key.id == "r1"
-    storage.settle(grant, settlements([second], Settling.RETRY, None))
-    assert subject.one(grant).key.id == "r1"
-    subject.exact()
-
-
-def check_others_go_on_beside_a_suspect(subject: Subject) -> None:
-    """While other rows are leased, suspects wait and innocent rows are leased."""
-    grant = _crash_on(subject, 1)
-    suspect = subject.one(grant)
-    subject.storage.settle(grant, settlements([suspect], Settling.RELEASED, None))
-    subject.storage.put(grant, [entry("urgent", lane=suspect.lane.CONSENT)])
-    urgent = subject.storage.lease(grant, 1)
-    assert [item.key.id for item in urgent] == ["urgent"]
-    others = subject.lease(grant)
-    assert [item.key.id for item in others] == ["r1", "r2", "r3"]
-    subject.storage.settle(grant, settlements([*urgent, *others]))
-    assert subject.one(grant).key.id == "r0"
 
 
 def check_a_crash_keeps_the_newer_change(subject: Subject) -> None:

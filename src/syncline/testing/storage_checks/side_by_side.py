@@ -67,7 +67,7 @@ def check_nobody_leases_what_another_one_takes(subject: Subject) -> None:
 class _InFlight:
     """What workers have leased for sure: noted after a lease and struck off before the settlement."""
 
-    #: Leases that were made beside that of a suspect.
+    #: What was leased beside a lease of suspects.
     met: list[Item] = field(factory=list)
     #: Somebody failed, so that not everything will be settled.
     ended: bool = False
@@ -76,9 +76,10 @@ class _InFlight:
 
     def add(self, items: Sequence[Item]) -> None:
         with self._mutex:
+            both = [*self._items.values(), *items]
+            if self._items and items and any(item.crashes >= SUSPECT_AFTER for item in both):
+                self.met += both
             self._items.update((item.id, item) for item in items)
-            if len(self._items) > 1 and any(item.crashes >= SUSPECT_AFTER for item in self._items.values()):
-                self.met += self._items.values()
 
     def remove(self, items: Sequence[Item]) -> None:
         with self._mutex:
@@ -94,8 +95,8 @@ class _InFlight:
             raise
 
 
-def check_a_suspect_is_alone_over_workers_that_lease_at_once(subject: Subject) -> None:
-    """However many lease and settle at the same moment: while one has a suspect nobody else has anything."""
+def check_suspects_are_apart_over_workers_that_lease_at_once(subject: Subject) -> None:
+    """However many lease and settle at the same moment: while one has suspects nobody else has anything."""
     storage = subject.storage
     grant = subject.grant()
     storage.put(grant, [entry(f"s{number}") for number in range(3)])

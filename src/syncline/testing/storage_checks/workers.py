@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import timedelta
 
-from syncline.backlog import SUSPECT_AFTER, DeadReason, Entry, Grant, Item, ItemState, Role
+from syncline.backlog import DeadReason, Entry, Grant, Item, ItemState, Role
 from syncline.errors import LeaseLostError
 from syncline.exported_files import FileMark
 from syncline.state_machine import WorkflowState
@@ -175,54 +175,6 @@ def check_a_writer_takes_over_from_the_reader(subject: Subject) -> None:
     assert _loses(lambda: storage.put(writer, []))
     assert _loses(lambda: storage.commit_page(gone, PageCommit(table="contact", position=position(), entries=[])))
     assert subject.one(reader).crashes == 0
-    subject.exact()
-
-
-def _suspected(subject: Subject) -> Grant:
-    """Processes died until the record `a` is a suspect; the grant of the next one."""
-    grant = subject.grant()
-    subject.storage.put(grant, [entry("a")])
-    for _ in range(SUSPECT_AFTER):
-        subject.storage.mark_sending(grant, subject.lease(grant))
-        grant = subject.takeover()
-    return grant
-
-
-def check_while_a_suspect_is_leased_nobody_leases(subject: Subject) -> None:
-    """A suspect is alone over all workers: whoever asks meanwhile gets nothing."""
-    storage = subject.storage
-    reader = _suspected(subject)
-    writer = subject.worker()
-    suspect = subject.one(writer)
-    storage.put(reader, [entry("b"), entry("c")])
-    assert storage.lease(reader, 10) == []
-    assert storage.lease(writer, 10) == []
-    subject.end(writer, suspect)
-    assert len(storage.lease(reader, 10)) == 2
-    subject.exact()
-
-
-def check_a_suspect_waits_for_the_other_workers(subject: Subject) -> None:
-    """While any worker holds a row a suspect stays where it is, and innocent rows go on."""
-    storage = subject.storage
-    busy = subject.worker()
-    (long_one,) = subject.put_and_lease(busy, entry("long"))
-    storage.put(busy, [entry("a")])
-    for _ in range(SUSPECT_AFTER):
-        gone = subject.worker()
-        storage.mark_sending(gone, storage.lease(gone, 1))
-        subject.wait(35)
-        busy = storage.extend(busy, _MINUTE)
-        subject.wait(35)
-        assert storage.reap(busy) == 1
-    other = subject.worker()
-    storage.put(busy, [entry("b")])
-    innocent = subject.one(other)
-    assert innocent.key.id == "b"
-    subject.end(other, innocent)
-    assert storage.lease(other, 10) == []
-    subject.end(busy, long_one)
-    assert subject.one(other).crashes == SUSPECT_AFTER
     subject.exact()
 
 
