@@ -1,7 +1,7 @@
 """What a storage must do: the backlog and everything that must be in one database with it.
 
-What lives here: the abstract base `Storage` and its frozen values. A host that brings its own storage implements
-this once. No SQL.
+What lives here: the abstract base `Storage` and its frozen values; `consent_store`, `holds`, `sweeps` and `upkeep` have
+parts of it. A host that brings its own storage implements this once. No SQL.
 
 Facts a storage keeps per workflow: what is wished and what is (two fields), the generation, the definition and the
 snapshot that runs, who holds the grant, how far each table was read, the ledger, the dead letters, the action
@@ -21,11 +21,11 @@ from syncline.backlog import BacklogCounts, DeadReason, Entry, Grant, Item, PutR
 from syncline.consent_store import ConsentStore
 from syncline.exported_files import FileMark
 from syncline.history import ActionEntry
-from syncline.holds import Hold, Judgement
+from syncline.holds import HoldStore
 from syncline.parents import Parent
 from syncline.records import ReadPosition, RecordKey
 from syncline.state_machine import WorkflowState
-from syncline.sweeps import KnownRecord, Sweep
+from syncline.sweeps import SweepStore
 from syncline.upkeep import Upkeep
 
 __all__ = [
@@ -202,7 +202,7 @@ class Sample:
     written: int
 
 
-class Storage(ConsentStore, Upkeep):
+class Storage(ConsentStore, HoldStore, SweepStore, Upkeep):
     """One database that holds the backlog and all that belongs to it.
 
     Implements the `Backlog` protocol (its methods and conditions hold here word for word) and the rest below. Every
@@ -454,74 +454,6 @@ class Storage(ConsentStore, Upkeep):
     @abstractmethod
     def ledger_size(self, workflow: str, table: str) -> int:
         """How many records of the table the target is known to have."""
-
-    # -- held deletions: see syncline.holds ---------------------------------------------------------------------
-
-    @abstractmethod
-    def holds(self, workflow: str) -> Mapping[str, Hold]:
-        """What is held, table by table; tables of which nothing is and was held are missing."""
-
-    @abstractmethod
-    def held_records(self, workflow: str, table: str, limit: int) -> Sequence[str]:
-        """Ids of the records whose deletion is held, those that were queued first to begin with."""
-
-    @abstractmethod
-    def judge_held(self, grant: Grant, table: str, *, most: int, window: timedelta) -> Judgement:
-        """Let what is held of a table go if that is not too much; else keep it until somebody has a word.
-
-        - Nothing held: nothing is asked any more.
-        - Asked before: all stays held, however few they have become.
-        - No more than `most`, together with what was let go like this in the last `window`: all become ready,
-          `confirmed`, and count as let go. A window begins with the first deletion after the one before ended.
-        - Else all stays held, and the table is asked about from now on, which the history notes.
-        """
-
-    @abstractmethod
-    def unhold(self, grant: Grant) -> int:
-        """Make ready again, not confirmed and in the bulk lane, what was held under an earlier generation; how many.
-
-        The rules may have changed. What was asked about is still asked about when it comes to be held again.
-        """
-
-    @abstractmethod
-    def confirm_held(self, workflow: str, table: str, action: ActionEntry) -> int:
-        """Make all that is held of a table ready, `confirmed`; how many. They do not count as let go."""
-
-    @abstractmethod
-    def discard_held(self, workflow: str, table: str, action: ActionEntry) -> int:
-        """Take all that is held of a table out of the queue; how many, which count as discarded.
-
-        The ledger goes on knowing the records; of one that may have been written meanwhile, with unknown values.
-        """
-
-    # -- comparing the target with the source: see syncline.sweeps ------------------------------------------------
-
-    @abstractmethod
-    def known_records(self, workflow: str, table: str, *, after: int = 0, limit: int = 1_000) -> Sequence[KnownRecord]:
-        """What the ledger knows of a table behind a place, in an order that never changes."""
-
-    @abstractmethod
-    def adopt(self, workflow: str, table: str, fingerprints: Mapping[str, bytes]) -> int:
-        """Let the ledger know records that the target was found to have, with these fingerprints; how many.
-
-        Left out are records with a fingerprint of their own already, and those of which a change is queued.
-        """
-
-    @abstractmethod
-    def queue_anew(self, workflow: str, table: str, records: Sequence[str], *, there: bool) -> PutReport:
-        """Queue records in the bulk lane, to be read again by key and written whatever the ledger thinks of them.
-
-        What it knew of their values it knows no more. `there` says that the target has them, also those it did not
-        know.
-        """
-
-    @abstractmethod
-    def sweeps(self, workflow: str) -> Mapping[str, Sweep]:
-        """How far the rolling comparison of each table has come; tables that it never began with are missing."""
-
-    @abstractmethod
-    def commit_sweep(self, grant: Grant, table: str, sweep: Sweep, records: Sequence[str]) -> PutReport:
-        """Move the rolling comparison of a table, and queue what it found as `queue_anew` does, in one transaction."""
 
     # -- dead letters -------------------------------------------------------------------------------------------
 
