@@ -291,10 +291,6 @@ class Batch:
                 person.act("campaign", channel, out, self.now, self.rule)
         self.sandbox.campaign.update_many("profile", changes)
 
-    def _profiles(self) -> dict[str, dict[str, Any]]:
-        rows = self.sandbox.campaign.rows("profile", ["externalId", *PAIRS.values()])
-        return {row["externalId"]: row for row in rows}
-
     def _replace(self) -> None:
         """After a rest, when all was heard: values are lost, records are created again, contacts merged."""
         if self.rule is None:  # within the second of its creation nobody can tell another contact under the same id

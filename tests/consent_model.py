@@ -63,10 +63,9 @@ class World:
 
 
 #: Dynamics (out, tick, version), Campaign (out, tick or None, birth), now, actions left, unrelated left, recreations
-#: left, whether something is left to look at, opt-outs that hold, what is remembered, and what the sync is doing.
+#: left, whether something is left to look at, opt-outs that hold, what is remembered, and what the sync is doing: calls
+#: to make, writes, Campaign's sighting, what its own write of Dynamics left behind.
 State = tuple[Any, ...]
-#: What the sync is doing: calls to make, writes, Campaign's sighting, what its own write of Dynamics left behind.
-Doing = tuple[tuple[Call, ...], "Writes | None", "Sighting | None", "tuple[int, int] | None"]
 
 
 @define

@@ -50,7 +50,6 @@ class ScriptedServer:
         self.port: int = self._listener.getsockname()[1]
         self.connections = 0
         self.requests: list[bytes] = []
-        self.bytes_seen = 0
         self._threads: list[threading.Thread] = []
         self._open: list[socket.socket] = []
         self._accepting = threading.Thread(target=self._accept)
@@ -108,7 +107,6 @@ class ScriptedServer:
                 piece = opened.recv(65_536)
                 if not piece:
                     return
-                self.bytes_seen += len(piece)
                 data += piece
             head, _, data = data.partition(b"\r\n\r\n")
             length = next(
@@ -123,7 +121,6 @@ class ScriptedServer:
                 piece = opened.recv(65_536)
                 if not piece:
                     return
-                self.bytes_seen += len(piece)
                 data += piece
             yield head + b"\r\n\r\n" + data[:length]
             data = data[length:]

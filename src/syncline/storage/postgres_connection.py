@@ -340,11 +340,6 @@ class PostgresConnection:
         """Nothing is under way, and the next transaction may use it."""
         return not self._connection.closed and self._connection.info.transaction_status == TransactionStatus.IDLE
 
-    @property
-    def is_closed(self) -> bool:
-        """It was closed, here or on the other side."""
-        return bool(self._connection.closed)
-
     def close(self) -> None:
         """Let go of it; what was not committed is undone."""
         with suppress(psycopg.Error):

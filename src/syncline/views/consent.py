@@ -30,7 +30,6 @@ from syncline.plain_text import plain
 __all__ = ["ConsentView", "Why"]
 
 _PAGE = 1_000
-_HEAD = ("At", "Channel", "Winner", "Because", "Dynamics", "Campaign", "Rule")
 _COLUMNS = (
     "id", "at", "person", "dynamics_field", "campaign_field", "winner", "reason", "rule", "writes", "margin_seconds",
     "clocks_apart_seconds", "dynamics_value", "dynamics_changed_at", "dynamics_precision_seconds", "dynamics_seen_at",

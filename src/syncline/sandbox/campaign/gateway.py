@@ -50,7 +50,6 @@ class Gateway:
         #: whole Authorization header -> when it expires, in seconds since 1970
         self._bearer: dict[bytes, float] = {}
         self._second, self._requests = 0, 0
-        self.tokens_given = 0
 
     def __repr__(self) -> str:
         return f"<Gateway with {len(self._bearer)} tokens given>"
@@ -73,7 +72,6 @@ class Gateway:
     def _give(self, seconds: int) -> Answer:
         token = f"eyJhbGciOiJSUzI1NiJ9.{secrets.token_urlsafe(120)}.{secrets.token_urlsafe(64)}"
         self._bearer[b"Bearer " + token.encode()] = self._clock().timestamp() + seconds
-        self.tokens_given += 1
         return 200, [], json.dumps({"access_token": token, "token_type": "bearer", "expires_in": seconds}).encode()
 
     def revoke(self) -> int:

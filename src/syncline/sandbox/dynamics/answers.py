@@ -30,7 +30,7 @@ JSON_TYPE = "application/json; odata.metadata=minimal"
 # library can do. They travel through it as marked strings, and the marks are cut out of the finished text.
 _MARK = "\x02\x1fdec:"
 _MARK_IN_TEXT = '"\\u0002\\u001fdec:'
-_MARK_END = '\x1f\x03"'
+_MARK_END = "\x1f\x03"
 _MARK_END_IN_TEXT = '\\u001f\\u0003"'
 
 _dumps = json.JSONEncoder(ensure_ascii=True, separators=(",", ":"), allow_nan=False).encode
@@ -93,12 +93,12 @@ def json_text(value: Any) -> bytes:
 
 def decimal_mark(digits: str) -> str:
     """Wraps fixed-point digits so that `page_text` writes them as a bare number."""
-    return f"{_MARK}{digits}\x1f\x03"
+    return f"{_MARK}{digits}{_MARK_END}"
 
 
 def unmarked(value: Any) -> Any:
     """The digits inside a `decimal_mark`, or any other value as it is."""
-    return value[len(_MARK) : -2] if isinstance(value, str) and value.startswith(_MARK) else value
+    return value[len(_MARK) : -len(_MARK_END)] if isinstance(value, str) and value.startswith(_MARK) else value
 
 
 def page_text(value: Any) -> bytes:

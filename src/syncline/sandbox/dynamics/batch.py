@@ -159,7 +159,6 @@ class _Batch:
             headers=operation.headers,
             body=self._bound(operation.body),
             origin=self._outer.origin,
-            in_batch=True,
         )
 
     def _resolved(self, text: str) -> str:

@@ -1,7 +1,7 @@
 """The tables a new environment has: contact, account, two custom tables, activities, users and system tables.
 
 Lives here: names, types, lengths and choices of the default schema, as data.
-Never here: rows (see `first_rows`) or behaviour.
+Never here: rows (see `Environment`) or behaviour.
 
 The four `adobe_email*` activities follow the form labels Adobe publishes; only `adobe_emailsend` and four of its
 columns were seen in public, the names of its siblings are inferred from that pattern.

@@ -44,8 +44,6 @@ class Request:
     headers: Mapping[str, str] = attrs.field(factory=dict)
     body: bytes = b""
     origin: str = ""
-    user_id: str = ""
-    in_batch: bool = False
     query: dict[str, str] = attrs.field(init=False)
     preferences: Preferences = attrs.field(init=False)
 

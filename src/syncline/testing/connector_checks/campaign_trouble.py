@@ -9,8 +9,6 @@ from syncline.records import OutcomeKind
 from syncline.testing.connector_checks.campaign_subject import ANN, BOB, CampaignSubject
 from syncline.testing.connector_checks.trouble import WAIT, Trouble
 
-_UNTOUCHED = (Trouble.WAIT_SECONDS, Trouble.AWAY, Trouble.CUT, Trouble.NONSENSE, Trouble.ELSEWHERE)
-
 
 def _verbs(subject: CampaignSubject) -> dict[str, Callable[[], None]]:
     """One of each, ready to go: Ann is not there, Bob is."""
