@@ -8,6 +8,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, TypeVar
 
+from attrs import evolve
+
 from syncline import FieldMapping, FieldReplacement, IngressDefinition, Integration, Storage, TableMapping
 from syncline.connectors.campaign import CampaignStandard, OAuthServerToServer
 from syncline.connectors.dynamics import ClientSecret, Dataverse
@@ -122,3 +124,15 @@ def _spelled(value: object) -> str:
     if value in (None, "", 0):
         return ""
     return f"{value:g}" if isinstance(value, int | float) else str(value)
+
+
+def ids(sandbox: Sandbox) -> list[str]:
+    """Of every contact in Dynamics."""
+    return sorted(str(row["contactid"]) for row in sandbox.dynamics.rows("contact", ["contactid"]))
+
+
+def mapping_with(**changes: Any) -> IngressDefinition:
+    """The usual mapping, otherwise than usual."""
+    kept = {one.source for one in changes.get("fields", MAPPING.fields)}
+    replacements = [one for one in MAPPING.replacements if one.field in kept]
+    return IngressDefinition(mappings=[evolve(MAPPING, **{"replacements": replacements, **changes})])

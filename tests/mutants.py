@@ -134,7 +134,7 @@ MUTANTS = (
         path="workflows/reading.py",
         old="        stage = ReadStage.KEYS if compares else ReadStage.OVERLAP",
         new="        stage = ReadStage.OVERLAP",
-        tests=("tests/unit/test_reading.py", "tests/integration/test_ingress.py"),
+        tests=("tests/unit/test_reading.py", "tests/integration/test_ingress_trouble.py"),
     ),
     Mutant(
         name="overlap-skipped",
@@ -142,7 +142,7 @@ MUTANTS = (
         path="workflows/reading.py",
         old="    since = position.started_at - margin if position.stage is ReadStage.OVERLAP else None",
         new="    since = position.started_at + margin if position.stage is ReadStage.OVERLAP else None",
-        tests=("tests/unit/test_reading.py", "tests/integration/test_ingress.py"),
+        tests=("tests/unit/test_reading.py", "tests/integration/test_ingress_trouble.py"),
     ),
     Mutant(
         name="seen-not-noted",

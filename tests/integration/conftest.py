@@ -10,11 +10,14 @@ from collections.abc import Iterator
 import pytest
 from tests.campaign_room import connect
 from tests.dataverse_room import connector
+from tests.ingress_room import join
 from tests.sandbox_dynamics_room import Wire
 from tests.sandbox_room import Stranger
 
+from syncline import Integration, MemoryStorage
 from syncline.connectors.campaign import CampaignStandard
 from syncline.connectors.dynamics import Dataverse
+from syncline.instrumentation import Notice
 from syncline.sandbox import Sandbox
 
 
@@ -45,3 +48,19 @@ def dataverse(sandbox: Sandbox) -> Iterator[Dataverse]:
     made = connector(sandbox)
     yield made
     made.close()
+
+
+@pytest.fixture
+def notices() -> list[Notice]:
+    """What the workflow told its hook."""
+    return []
+
+
+@pytest.fixture
+def integration(sandbox: Sandbox, notices: list[Notice]) -> Iterator[Integration]:
+    """Joined, started, nothing read yet."""
+    joined = join(sandbox, MemoryStorage(), hooks=[notices.append])
+    joined.ingress.start()
+    yield joined
+    assert joined.storage.audit(joined.ingress.id) == []
+    joined.close()

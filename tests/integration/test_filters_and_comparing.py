@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from attrs import evolve
-from tests.ingress_room import MAPPING, differences, drain, join
+from tests.ingress_room import MAPPING, differences, drain, ids, join
 
 from syncline import Filter, IngressDefinition, Integration, MemoryStorage
 from syncline.definitions import Comparison, Guardrails
@@ -41,10 +41,6 @@ def integration(sandbox: Sandbox, storage: MemoryStorage) -> Iterator[Integratio
     yield joined
     assert storage.audit(joined.ingress.id) == []
     joined.close()
-
-
-def ids(sandbox: Sandbox) -> list[str]:
-    return sorted(str(row["contactid"]) for row in sandbox.dynamics.rows("contact", ["contactid"]))
 
 
 def fax(number: int) -> Filter:

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from attrs import evolve
-from tests.ingress_room import DEFINITION, MAPPING, dataverse, differences, drain, join
+from tests.ingress_room import DEFINITION, MAPPING, dataverse, differences, drain, ids, join
 
 from syncline import FieldMapping, Filter, IngressDefinition, Integration, MemoryStorage, TableMapping
 from syncline.definitions import Comparison
@@ -41,10 +41,6 @@ def integration(sandbox: Sandbox) -> Iterator[Integration]:
     joined = join(sandbox, MemoryStorage(), dynamics=dataverse(sandbox, page_size=50))
     yield joined
     joined.close()
-
-
-def ids(sandbox: Sandbox) -> list[str]:
-    return [str(row["contactid"]) for row in sandbox.dynamics.rows("contact", ["contactid"])]
 
 
 def calls_of_a_start(integration: Integration, sandbox: Sandbox) -> int:

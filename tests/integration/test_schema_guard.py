@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from attrs import evolve, frozen
-from tests.ingress_room import DEFINITION, FIELDS, MAPPING, dataverse, differences, drain, join
+from tests.ingress_room import DEFINITION, FIELDS, MAPPING, dataverse, differences, drain, ids, join
 
 from syncline import FieldMapping, Filter, IngressDefinition, Integration, MemoryStorage, TableMapping
 from syncline.definitions import Comparison
@@ -48,10 +48,6 @@ LABELLED = IngressDefinition(
         )
     ]
 )
-
-
-def ids(sandbox: Sandbox) -> list[str]:
-    return [str(row["contactid"]) for row in sandbox.dynamics.rows("contact", ["contactid"])]
 
 
 def running(sandbox: Sandbox, definition: IngressDefinition = WITH_CODE) -> Integration:
