@@ -11,36 +11,21 @@ from itertools import count
 
 from syncline.connectors.creation import CreateAnswer
 from syncline.errors import (
-    AmbiguousWriteError,
     ConflictError,
     LeaseLostError,
-    ProtocolError,
     RecordRefusedError,
-    RetryLaterError,
     StopWorkflowError,
-    SynclineError,
-    ThrottledError,
-    UnavailableError,
     UntrustedUrlError,
 )
 from syncline.records import NewRow, Outcome, OutcomeKind
 from syncline.schemas import FieldType
 from syncline.testing.connector_checks.dynamics_subject import DynamicsSubject, row_id
 from syncline.testing.connector_checks.subject import lost
-from syncline.testing.connector_checks.trouble import WAIT, Trouble
+from syncline.testing.connector_checks.trouble import WAIT, WRITES_SAY, Trouble
 
 _PEOPLE = 500
 _AT_ONCE = 4
-_MEANT: dict[Trouble, tuple[type[SynclineError], ...]] = {
-    Trouble.WAIT_SECONDS: (ThrottledError,),
-    Trouble.WAIT_DATE: (ThrottledError,),
-    Trouble.WAIT_UNTOLD: (ThrottledError,),
-    Trouble.AWAY: (UnavailableError, AmbiguousWriteError),
-    Trouble.CUT: (AmbiguousWriteError,),
-    Trouble.NO_ANSWER: (AmbiguousWriteError,),
-    Trouble.NONSENSE: (RetryLaterError, ProtocolError),
-    Trouble.ELSEWHERE: (RetryLaterError, ProtocolError, UntrustedUrlError),
-}
+_MEANT = {**WRITES_SAY, Trouble.ELSEWHERE: (*WRITES_SAY[Trouble.ELSEWHERE], UntrustedUrlError)}
 
 
 def _event_id(number: int) -> str:

@@ -10,35 +10,19 @@ from datetime import timedelta
 
 from syncline.consent import Sighting
 from syncline.errors import (
-    AmbiguousWriteError,
     ConflictError,
-    ProtocolError,
     RecordRefusedError,
-    RetryLaterError,
-    SynclineError,
-    ThrottledError,
-    UnavailableError,
 )
 from syncline.opt_out_pair import OptOutPair
 from syncline.records import Change, ReadRequest, ReadStage
 from syncline.schemas import FieldType
 from syncline.testing.connector_checks.dynamics_subject import DynamicsSubject, row_id
-from syncline.testing.connector_checks.trouble import WAIT, Trouble
+from syncline.testing.connector_checks.trouble import WAIT, WRITES_SAY, Trouble
 from syncline.workflows.consent_round import MASTER, NEEDED, dynamics_sightings
 
 _CHANNEL = "blackListEmail"
 #: The far side of a check goes by the real time; a slow machine takes its time to ask.
 _SLACK = timedelta(minutes=5)
-_MEANT: dict[Trouble, tuple[type[SynclineError], ...]] = {
-    Trouble.WAIT_SECONDS: (ThrottledError,),
-    Trouble.WAIT_DATE: (ThrottledError,),
-    Trouble.WAIT_UNTOLD: (ThrottledError,),
-    Trouble.AWAY: (UnavailableError, AmbiguousWriteError),
-    Trouble.CUT: (AmbiguousWriteError,),
-    Trouble.NO_ANSWER: (AmbiguousWriteError,),
-    Trouble.NONSENSE: (RetryLaterError, ProtocolError),
-    Trouble.ELSEWHERE: (RetryLaterError, ProtocolError),
-}
 
 
 def _asked(subject: DynamicsSubject) -> tuple[str, ...]:
@@ -204,7 +188,7 @@ def check_trouble_with_an_opt_out_is_told(subject: DynamicsSubject) -> None:
         out = number % 2 == 0
         etag = _fetched(subject, row_id(0)).etag
         with subject.meeting(trouble):
-            subject.refused(_MEANT[trouble], lambda: _write(subject, row_id(0), out, etag))  # noqa: B023 - called at once
+            subject.refused(WRITES_SAY[trouble], lambda: _write(subject, row_id(0), out, etag))  # noqa: B023 - called at once
         assert subject.opted_out(row_id(0)) is (out if trouble is Trouble.NO_ANSWER else not out), trouble
         subject.clock.jump(2 * WAIT)
         _write(subject, row_id(0), out, _fetched(subject, row_id(0)).etag)

@@ -1,6 +1,6 @@
 """What can go wrong between a connector and its service, and how a far side like the sandbox's is told to do it.
 
-What lives here: the kinds of trouble a subject arranges. No check.
+What lives here: the kinds of trouble a subject arranges, and what a write says of each. No check.
 """
 
 from __future__ import annotations
@@ -9,7 +9,16 @@ from collections.abc import Mapping
 from enum import StrEnum
 from typing import Any, Final
 
-__all__ = ["FAULTS", "WAIT", "Trouble"]
+from syncline.errors import (
+    AmbiguousWriteError,
+    ProtocolError,
+    RetryLaterError,
+    SynclineError,
+    ThrottledError,
+    UnavailableError,
+)
+
+__all__ = ["FAULTS", "WAIT", "WRITES_SAY", "Trouble"]
 
 #: Seconds of silence that a service asks for in the checks: so many that a slow machine is still inside them.
 WAIT: Final = 600
@@ -38,4 +47,16 @@ FAULTS: Final[Mapping[Trouble, Mapping[str, Any]]] = {
     Trouble.NO_ANSWER: {"action": "applied"},
     Trouble.NONSENSE: {"action": "login_page"},
     Trouble.ELSEWHERE: {"action": "redirect"},
+}
+
+#: With which errors a write to Dynamics that met the trouble ends.
+WRITES_SAY: Final[Mapping[Trouble, tuple[type[SynclineError], ...]]] = {
+    Trouble.WAIT_SECONDS: (ThrottledError,),
+    Trouble.WAIT_DATE: (ThrottledError,),
+    Trouble.WAIT_UNTOLD: (ThrottledError,),
+    Trouble.AWAY: (UnavailableError, AmbiguousWriteError),
+    Trouble.CUT: (AmbiguousWriteError,),
+    Trouble.NO_ANSWER: (AmbiguousWriteError,),
+    Trouble.NONSENSE: (RetryLaterError, ProtocolError),
+    Trouble.ELSEWHERE: (RetryLaterError, ProtocolError),
 }
