@@ -6,12 +6,13 @@ What lives here: the model's values, and what random histories are drawn from. T
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TypeAlias
 
 from attrs import Factory, define, evolve, field
 from hypothesis import strategies as st
 
-from syncline.backlog import Group, ItemState, Lane, Operation, Settling
+from syncline.backlog import Group, Item, ItemState, Lane, Operation, Settling, suspects_together
 from syncline.records import RecordKey
 
 TABLES = ("contact", "account")
@@ -75,6 +76,44 @@ class Letter:
     seq: int
     first: bool
     ambiguous: bool
+
+
+def most_urgent(rows: dict[RecordKey, Row]) -> int:
+    """The lane that goes first; behind all lanes where there are no rows."""
+    return min((row.change.lane for row in rows.values()), default=max(Lane) + 1)
+
+
+def next_suspects(suspects: dict[RecordKey, Row], limit: int) -> list[RecordKey]:
+    """Of the most urgent lane those with the fewest crashes, of the table of the oldest of them."""
+    lane = most_urgent(suspects)
+    line = sorted(
+        (row.change.crashes, row.change.place, key) for key, row in suspects.items() if row.change.lane == lane
+    )
+    crashes, _, first = line[0]
+    together = [key for number, _, key in line if number == crashes and key.table == first.table]
+    return together[: min(limit, suspects_together(crashes))]
+
+
+def check_order(innocent: dict[RecordKey, Row], items: list[Item], limit: int) -> None:
+    """Lane before lane, the oldest of each table first, and no table more than one ahead of another that waits."""
+    assert len(items) == min(limit, len(innocent))
+    taken = {item.key for item in items}
+    assert taken <= innocent.keys()
+    lanes = [innocent[item.key].change.lane for item in items]
+    assert lanes == sorted(lanes)
+    left = [key for key in innocent if key not in taken]
+    assert all(innocent[key].change.lane >= max(lanes, default=Lane.CONSENT) for key in left)
+    for lane in set(lanes):
+        shares: Counter[str] = Counter({key.table: 0 for key in innocent if innocent[key].change.lane == lane})
+        for table in shares:
+            line = [key for key in innocent if key.table == table and innocent[key].change.lane == lane]
+            line.sort(key=lambda key: innocent[key].change.place)
+            mine = [item.key for item in items if item.key in line]
+            shares[table] = len(mine)
+            assert mine == line[: len(mine)]
+        for key in left:
+            if innocent[key].change.lane == lane:
+                assert shares[key.table] >= max(shares.values()) - 1
 
 
 #: What is drawn for a put: record, reads ago, payload, lane, first, refresh, only if it is queued.

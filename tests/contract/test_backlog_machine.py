@@ -17,7 +17,19 @@ from attrs import evolve
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
-from tests.backlog_model import ENDS, ENTRIES, OLDEST, TABLES, Change, Given, Letter, Row
+from tests.backlog_model import (
+    ENDS,
+    ENTRIES,
+    OLDEST,
+    TABLES,
+    Change,
+    Given,
+    Letter,
+    Row,
+    check_order,
+    most_urgent,
+    next_suspects,
+)
 
 from syncline.backlog import (
     SUSPECT_AFTER,
@@ -27,13 +39,11 @@ from syncline.backlog import (
     Group,
     Item,
     ItemState,
-    Lane,
     Operation,
     PutReport,
     Role,
     Settlement,
     Settling,
-    suspects_together,
 )
 from syncline.errors import LeaseLostError
 from syncline.records import RecordKey
@@ -289,52 +299,16 @@ class BacklogMachine(RuleBasedStateMachine):
         innocent = {key: row for key, row in ready.items() if key not in suspects}
         if any(row.change.crashes >= SUSPECT_AFTER for row in held):
             assert items == []
-        elif suspects and not held and self.best_lane(suspects) <= self.best_lane(innocent):
-            assert [item.key for item in items] == self.next_suspects(suspects, limit)
+        elif suspects and not held and most_urgent(suspects) <= most_urgent(innocent):
+            assert [item.key for item in items] == next_suspects(suspects, limit)
         else:
-            self.check_order(innocent, items, limit)
+            check_order(innocent, items, limit)
         for item in items:
             self.check_item(item)
             row = self.rows[item.key]
             row.state, row.sending = ItemState.LEASED, False
             row.change.attempts += 1
             self.items[item.key] = item
-
-    @staticmethod
-    def best_lane(rows: dict[RecordKey, Row]) -> int:
-        return min((row.change.lane for row in rows.values()), default=max(Lane) + 1)
-
-    def next_suspects(self, suspects: dict[RecordKey, Row], limit: int) -> list[RecordKey]:
-        """Of the most urgent lane those with the fewest crashes, of the table of the oldest of them."""
-        lane = self.best_lane(suspects)
-        line = sorted(
-            (row.change.crashes, row.change.place, key) for key, row in suspects.items() if row.change.lane == lane
-        )
-        crashes, _, first = line[0]
-        together = [key for number, _, key in line if number == crashes and key.table == first.table]
-        return together[: min(limit, suspects_together(crashes))]
-
-    @staticmethod
-    def check_order(innocent: dict[RecordKey, Row], items: list[Item], limit: int) -> None:
-        """Lane before lane, the oldest of each table first, and no table more than one ahead of another that waits."""
-        assert len(items) == min(limit, len(innocent))
-        taken = {item.key for item in items}
-        assert taken <= innocent.keys()
-        lanes = [innocent[item.key].change.lane for item in items]
-        assert lanes == sorted(lanes)
-        left = [key for key in innocent if key not in taken]
-        assert all(innocent[key].change.lane >= max(lanes, default=Lane.CONSENT) for key in left)
-        for lane in set(lanes):
-            shares: Counter[str] = Counter({key.table: 0 for key in innocent if innocent[key].change.lane == lane})
-            for table in shares:
-                line = [key for key in innocent if key.table == table and innocent[key].change.lane == lane]
-                line.sort(key=lambda key: innocent[key].change.place)
-                mine = [item.key for item in items if item.key in line]
-                shares[table] = len(mine)
-                assert mine == line[: len(mine)]
-            for key in left:
-                if innocent[key].change.lane == lane:
-                    assert shares[key.table] >= max(shares.values()) - 1
 
     def check_item(self, item: Item) -> None:
         change = self.rows[item.key].change
