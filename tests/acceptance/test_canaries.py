@@ -34,6 +34,8 @@ from syncline.schemas import TableSchema
 from syncline.state_machine import WorkflowState
 from syncline.workflows.settings import EngineSettings
 
+pytestmark = pytest.mark.once
+
 #: Part of everything personal in here, and of nothing else.
 PERSONAL = "qxkanarie"
 NAME, MAIL, PHONE = f"Anna {PERSONAL}", f"anna@{PERSONAL}.example", "+49 30 5550198230"

@@ -30,7 +30,10 @@ STEPS = {
         for end in (WorkflowState.RUNNING, WorkflowState.STOPPED, WorkflowState.FAILED)
     },
 }
-pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="the processes notice each other by flock")
+pytestmark = [
+    pytest.mark.once,
+    pytest.mark.skipif(sys.platform == "win32", reason="the processes notice each other by flock"),
+]
 
 
 def race(place: str, schema: str, folder: Path) -> Counter[str]:

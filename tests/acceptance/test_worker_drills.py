@@ -15,6 +15,7 @@ from tests.postgres_room import Server
 
 DRILLS = 5
 pytestmark = [
+    pytest.mark.once,
     pytest.mark.slow,
     pytest.mark.skipif(sys.platform == "win32", reason="processes are paused by SIGSTOP"),
 ]

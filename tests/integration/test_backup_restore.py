@@ -27,6 +27,8 @@ CONSENT = OptOutDefinition(
     direction=OptOutDirection.BIDIRECTIONAL, pairs=[OptOutPair(dynamics="donotbulkemail", campaign="blackListEmail")]
 )
 
+pytestmark = pytest.mark.once
+
 
 class Host:
     """A host over one storage that can be copied and put back while it is closed."""
