@@ -15,12 +15,16 @@ __all__ = ["FileSource"]
 
 
 class FileSource(ABC):
-    """Files of rows that somebody else writes. Every method may be called from several threads."""
+    """Files of rows that somebody else writes, and that no method changes or removes.
+
+    Every method may be called from several threads at once: checks and previews read while a cycle does. The promises
+    are checked by `syncline.testing.connector_checks.FILE_SOURCE_CHECKS`.
+    """
 
     @property
     @abstractmethod
     def name(self) -> str:
-        """For people, such as `the folder /exports`. No secrets."""
+        """For people, such as `the folder /exports`. No secrets. The same in every process: marks are kept under it."""
 
     @abstractmethod
     def check_access(self) -> None:
@@ -39,6 +43,7 @@ class FileSource(ABC):
 
         - Without a mark from the beginning. A mark of an earlier state of the file counts as far as the content before
           it is still the same; else the file is read from the beginning: rows may come again, none is left out.
+        - A last row without the end of its line is told, and again once the file grew: it may have been half of one.
         - What is no row comes with its problem, and the rows behind it follow.
         - `mark.done` of the answer says that the end was reached.
 

@@ -91,7 +91,7 @@ class SFTPFolder(Folder):
         def opened(client: Any) -> tuple[BinaryFile, FoundFile]:
             file = client.open(f"{self._path}/{name}", "rb")
             found = _found(name, file.stat())
-            return _RemoteFile(file, found.size), found
+            return _RemoteFile(file, found.size, self._lock), found
 
         return self._ask(opened, name)
 
@@ -171,11 +171,15 @@ class SFTPFolder(Folder):
 
 
 class _RemoteFile:
-    """What a reader asks of a file, with pieces asked for ahead; trouble comes as OSError, as from any file."""
+    """What a reader asks of a file, with pieces asked for ahead; trouble comes as OSError, as from any file.
 
-    def __init__(self, file: Any, size: int) -> None:
+    A thread that asks the server reads the answers that come, also those to others: so one asks at a time.
+    """
+
+    def __init__(self, file: Any, size: int, lock: threading.RLock) -> None:
         self._file = file
         self._size = size
+        self._lock = lock
         self._offset = 0
         self._ahead = b""
 
@@ -191,7 +195,8 @@ class _RemoteFile:
         end = min(self._offset + _PIECE * _PIECES, self._size)
         pieces = [(start, min(_PIECE, end - start)) for start in range(self._offset, end, _PIECE)]
         try:
-            self._ahead = b"".join(self._file.readv(pieces)) if pieces else b""
+            with self._lock:
+                self._ahead = b"".join(self._file.readv(pieces)) if pieces else b""
         except (EOFError, paramiko.SSHException) as error:
             raise OSError(type(error).__name__) from None
 
@@ -205,7 +210,8 @@ class _RemoteFile:
 
     def close(self) -> None:
         try:
-            self._file.close()
+            with self._lock:
+                self._file.close()
         except (OSError, EOFError, paramiko.SSHException):
             return  # the connection is gone, and the file with it
 

@@ -1,6 +1,6 @@
 """What every connector must do, as checks that any test runner can call.
 
-What lives here: the two lists of checks. Each check is a function that takes a subject, made anew for it, and fails
+What lives here: the three lists of checks. Each check is a function that takes a subject, made anew for it, and fails
 with an AssertionError; its docstring is the promise. An author writes a subject once and runs them like this:
 
     @pytest.mark.parametrize("promise", promises(CAMPAIGN_CHECKS), ids=str)
@@ -35,10 +35,12 @@ from syncline.testing.connector_checks import (
     dynamics_reading,
     dynamics_rows,
     dynamics_workflow,
+    file_source,
     trouble_reading,
 )
 from syncline.testing.connector_checks.campaign_subject import CampaignSubject
 from syncline.testing.connector_checks.dynamics_subject import DynamicsSubject
+from syncline.testing.connector_checks.file_source_subject import FileSourceSubject
 from syncline.testing.connector_checks.subject import ConnectorSubject
 from syncline.testing.connector_checks.trouble import FAULTS, WAIT, Trouble
 
@@ -46,10 +48,12 @@ __all__ = [
     "CAMPAIGN_CHECKS",
     "DYNAMICS_CHECKS",
     "FAULTS",
+    "FILE_SOURCE_CHECKS",
     "WAIT",
     "CampaignSubject",
     "ConnectorSubject",
     "DynamicsSubject",
+    "FileSourceSubject",
     "Trouble",
 ]
 
@@ -85,3 +89,6 @@ DYNAMICS_CHECKS: Final[tuple[Callable[[DynamicsSubject], None], ...]] = _checks(
     dynamics_opt_outs,
     dynamics_opt_outs_workflow,
 )
+
+#: What a `FileSource` promises.
+FILE_SOURCE_CHECKS: Final[tuple[Callable[[FileSourceSubject], None], ...]] = _checks(file_source)
