@@ -112,7 +112,7 @@ def _forget_record(tx: Transaction, place: _Place, key: bytes, found: Counter[st
     if known:
         tx.count_known(place.table_id, -1)
         found["known"] += 1
-    tx.session.run("remove_seen", (place.table_id, record_id))
+    tx.session.run("remove_seen", {"table_id": place.table_id, "record_id": record_id})
     tx.expect(1, tx.session.run("remove_record", (record_id,)))
 
 

@@ -26,6 +26,7 @@ __all__ = [
     "positions",
     "read_by_key",
     "refuse",
+    "remove_past_seen",
     "unseen",
     "want_replay",
     "wanted_replays",
@@ -107,7 +108,13 @@ def _note_seen(tx: Transaction, table_id: int, keys: Sequence[bytes]) -> None:
         known.update({key: record_id for record_id, key in enumerate(new, tx.next_ids(len(new)))})
         added = [(known[key], table_id, key, None) for key in new]
         tx.expect(len(new), tx.session.run_many("add_record", added))
-    tx.session.run_many("add_seen", [(table_id, record_id) for record_id in known.values()])
+    now = _round(tx, table_id)
+    tx.session.run_many("add_seen", [(table_id, now, record_id) for record_id in known.values()])
+
+
+def _round(tx: Transaction, table_id: int) -> int:
+    row = tx.session.row("round", (table_id,))
+    return 0 if row is None else int(row[0])
 
 
 def refuse(tx: Transaction, held: Held, refusal: Refusal) -> None:
@@ -142,7 +149,7 @@ def unseen(tx: Transaction, workflow: str, table: str, limit: int) -> list[str]:
     table_id = tx.find_table(tx.workflow_id(workflow), table)
     if table_id is None or limit < 1:
         return []
-    return [key_to_id(key) for (key,) in tx.session.rows("unseen", (table_id, limit))]
+    return [key_to_id(key) for (key,) in tx.session.rows("unseen", (table_id, _round(tx, table_id), limit))]
 
 
 def forget_seen(tx: Transaction, held: Held, table: str, position: ReadPosition) -> None:
@@ -153,8 +160,20 @@ def forget_seen(tx: Transaction, held: Held, table: str, position: ReadPosition)
 
 
 def _forget_seen(tx: Transaction, table_id: int) -> None:
-    tx.session.run("drop_seen_records", (table_id,))
-    tx.session.run("forget_seen", (table_id,))
+    """From now on it does not count. The rows themselves may be millions: `remove_past_seen` takes some at a time."""
+    tx.expect(1, tx.session.run("forget_seen", (table_id,)))
+
+
+def remove_past_seen(tx: Transaction, workflow: str, limit: int) -> int:
+    """Remove some of what was forgotten, and the records of it that are neither queued nor known; how many there were.
+
+    Where a process dies before all of it is gone, whoever forgets next comes past it.
+    """
+    rows = tx.session.rows("past_seen", (tx.workflow_id(workflow), limit))
+    if rows:
+        tx.expect(len(rows), tx.session.run_many("remove_past_seen", rows))
+        tx.session.run_many("drop_record", [(record_id,) for _, _, record_id in rows])
+    return len(rows)
 
 
 def drop_position(tx: Transaction, workflow: str, table: str) -> None:

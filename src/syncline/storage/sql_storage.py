@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import partial
-from typing import TypeVar, final
+from typing import Final, TypeVar, final
 
 from syncline.backlog import BacklogCounts, Entry, Grant, Item, PutReport, Settlement, SettleReport
 from syncline.consent import ConsentNote, ConsentTrouble, Decision, RecordEntry, Seal, Standing
@@ -59,6 +59,10 @@ from syncline.upkeep import Purged, Retention
 __all__ = ["SQLStorage"]
 
 _Result = TypeVar("_Result")
+
+#: What a full read saw is removed so many rows at a time, and so many times after each other at most.
+_SLICE: Final = 10_000
+_SLICES: Final = 300
 
 
 class SQLStorage(Storage):
@@ -165,9 +169,20 @@ class SQLStorage(Storage):
 
     def forget_seen(self, grant: Grant, table: str, position: ReadPosition) -> None:
         self._write(grant.workflow, lambda tx: sql_reading.forget_seen(tx, tx.hold_reader(grant), table, position))
+        self._remove_past_seen(grant.workflow)
+
+    def _remove_past_seen(self, workflow: str) -> None:
+        """A little at a time, so that nobody waits long, and not without end: its process has a lease to keep."""
+        for _ in range(_SLICES):
+            removed = self._write(
+                workflow, lambda tx: sql_reading.remove_past_seen(tx, workflow, _SLICE), durable=False
+            )
+            if removed < _SLICE:
+                return
 
     def drop_position(self, workflow: str, table: str) -> None:
         self._write(workflow, lambda tx: sql_reading.drop_position(tx, workflow, table))
+        self._remove_past_seen(workflow)
 
     def want_replay(self, workflow: str, table: str, action: ActionEntry) -> None:
         def work(tx: Transaction) -> None:
@@ -181,6 +196,7 @@ class SQLStorage(Storage):
 
     def begin_replay(self, grant: Grant, table: str, position: ReadPosition) -> None:
         self._write(grant.workflow, lambda tx: sql_reading.begin_replay(tx, tx.hold_reader(grant), table, position))
+        self._remove_past_seen(grant.workflow)
 
     # -- exported files and what is pushed ----------------------------------------------------------------------
 

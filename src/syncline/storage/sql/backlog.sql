@@ -229,7 +229,11 @@ UPDATE records SET item_id = ? WHERE id = ?;
 -- A record that is neither queued nor known leaves no trace, unless a full read that is under way has seen it.
 DELETE FROM records
 WHERE id = ? AND item_id IS NULL AND fingerprint IS NULL
-    AND NOT EXISTS (SELECT 1 FROM seen s WHERE s.table_id = records.table_id AND s.record_id = records.id);
+    AND NOT EXISTS (
+        SELECT 1 FROM tables t
+        JOIN seen s ON s.table_id = t.id AND s.round = t.round
+        WHERE t.id = records.table_id AND s.record_id = records.id
+    );
 
 -- name: leased_of
 SELECT id, table_id, op, lane FROM leases WHERE epoch = ?;

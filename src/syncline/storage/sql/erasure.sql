@@ -10,7 +10,8 @@ SELECT id, item_id, fingerprint IS NOT NULL FROM records WHERE table_id = ? AND 
 DELETE FROM records WHERE id = ?;
 
 -- name: remove_seen
-DELETE FROM seen WHERE table_id = ? AND record_id = ?;
+DELETE FROM seen
+WHERE table_id = :table_id AND round = (SELECT round FROM tables WHERE id = :table_id) AND record_id = :record_id;
 
 -- name: lease_of
 SELECT l.epoch, l.sending FROM leases l JOIN grants g ON g.epoch = l.epoch WHERE g.workflow_id = ? AND l.id = ?;

@@ -16,24 +16,30 @@ SELECT name, replay FROM tables WHERE workflow_id = ? AND replay IS NOT NULL ORD
 UPDATE tables SET replay = NULL WHERE id = ?;
 
 -- name: add_seen
-INSERT INTO seen (table_id, record_id) VALUES (?, ?) ON CONFLICT (table_id, record_id) DO NOTHING;
+INSERT INTO seen (table_id, round, record_id) VALUES (?, ?, ?) ON CONFLICT (table_id, round, record_id) DO NOTHING;
 
--- name: drop_seen_records
--- Records that the full read met and that are neither queued nor known.
-DELETE FROM records
-WHERE id IN (SELECT record_id FROM seen WHERE table_id = ?)
-    AND fingerprint IS NULL
-    AND item_id IS NULL;
+-- name: round
+SELECT round FROM tables WHERE id = ?;
 
 -- name: forget_seen
-DELETE FROM seen WHERE table_id = ?;
+UPDATE tables SET round = round + 1 WHERE id = ?;
+
+-- name: past_seen
+-- Some of what counts no more.
+SELECT s.table_id, s.round, s.record_id
+FROM tables t
+JOIN seen s ON s.table_id = t.id AND s.round < t.round
+WHERE t.workflow_id = ? LIMIT ?;
+
+-- name: remove_past_seen
+DELETE FROM seen WHERE table_id = ? AND round = ? AND record_id = ?;
 
 -- name: unseen
--- In the order in which the records were first met.
+-- In the order in which the records were first met. The second parameter is the table's round.
 SELECT r.key FROM records r
 WHERE r.table_id = ?
     AND (r.fingerprint IS NOT NULL OR r.item_id IS NOT NULL)
-    AND NOT EXISTS (SELECT 1 FROM seen s WHERE s.table_id = r.table_id AND s.record_id = r.id)
+    AND NOT EXISTS (SELECT 1 FROM seen s WHERE s.table_id = r.table_id AND s.round = ? AND s.record_id = r.id)
 ORDER BY r.id LIMIT ?;
 
 -- name: ledger_among

@@ -78,6 +78,8 @@ CREATE TABLE tables (
     -- Held deletions that went unasked, and since when they are counted.
     let_go INTEGER NOT NULL DEFAULT 0,
     let_go_from INTEGER,
+    -- Grows whenever what a full read saw is to count no more.
+    round INTEGER NOT NULL DEFAULT 0,
     UNIQUE (workflow_id, name)
 );
 
@@ -198,11 +200,13 @@ CREATE TABLE waiting (
 );
 
 -- name: create_seen
--- What the running full read of a table has seen since its load.
+-- What the running full read of a table has seen since its load: the rows of the table's round. Those of earlier rounds
+-- count no more, and are removed bit by bit.
 CREATE TABLE seen (
     table_id INTEGER NOT NULL,
+    round INTEGER NOT NULL,
     record_id INTEGER NOT NULL,
-    PRIMARY KEY (table_id, record_id)
+    PRIMARY KEY (table_id, round, record_id)
 ) WITHOUT ROWID;
 
 -- name: create_read_by_key

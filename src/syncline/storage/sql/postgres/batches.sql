@@ -60,12 +60,21 @@ WHERE records.id = a.id;
 DELETE FROM records
 USING unnest(?::BIGINT[]) AS a (id)
 WHERE records.id = a.id AND records.item_id IS NULL AND records.fingerprint IS NULL
-    AND NOT EXISTS (SELECT 1 FROM seen s WHERE s.table_id = records.table_id AND s.record_id = records.id);
+    AND NOT EXISTS (
+        SELECT 1 FROM tables t
+        JOIN seen s ON s.table_id = t.id AND s.round = t.round
+        WHERE t.id = records.table_id AND s.record_id = records.id
+    );
 
 -- name: add_seen
-INSERT INTO seen (table_id, record_id)
-SELECT * FROM unnest(?::BIGINT[], ?::BIGINT[])
-ON CONFLICT (table_id, record_id) DO NOTHING;
+INSERT INTO seen (table_id, round, record_id)
+SELECT * FROM unnest(?::BIGINT[], ?::BIGINT[], ?::BIGINT[])
+ON CONFLICT (table_id, round, record_id) DO NOTHING;
+
+-- name: remove_past_seen
+DELETE FROM seen
+USING unnest(?::BIGINT[], ?::BIGINT[], ?::BIGINT[]) AS a (table_id, round, record_id)
+WHERE seen.table_id = a.table_id AND seen.round = a.round AND seen.record_id = a.record_id;
 
 -- name: resolve_letters
 UPDATE dead_letters SET status = 'resolved'

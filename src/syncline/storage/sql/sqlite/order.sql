@@ -28,7 +28,7 @@ WHERE l.epoch = ? AND l.id BETWEEN ? AND ?;
 SELECT r.key FROM records r NOT INDEXED
 WHERE r.table_id = ?
     AND (r.fingerprint IS NOT NULL OR r.item_id IS NOT NULL)
-    AND NOT EXISTS (SELECT 1 FROM seen s WHERE s.table_id = r.table_id AND s.record_id = r.id)
+    AND NOT EXISTS (SELECT 1 FROM seen s WHERE s.table_id = r.table_id AND s.round = ? AND s.record_id = r.id)
 ORDER BY r.id LIMIT ?;
 
 -- name: known_after
