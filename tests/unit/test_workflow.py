@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
 from datetime import timedelta
 
 import pytest
-from tests.workflow_room import MAPPING, WIDER, Stage, staged
+from tests.workflow_room import MAPPING, WIDER, Stage
 
 from syncline import IngressDefinition
 from syncline.backlog import Grant
@@ -31,14 +30,6 @@ from syncline.workflows.settings import EngineSettings
 
 SETUP = DefinitionError("The file of certificate authorities cannot be read.", path="ca_file")
 ODD = RecordRefusedError("Campaign about profile: no.")
-
-
-@pytest.fixture
-def stage() -> Iterator[Stage]:
-    """A workflow that was started."""
-    with staged() as made:
-        made.workflow.start()
-        yield made
 
 
 # -- status and actions ------------------------------------------------------------------------------------------------

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import timedelta
 
 import pytest
 from attrs import evolve
 from tests.scripted import nothing
-from tests.workflow_room import Stage, staged
+from tests.workflow_room import Stage
 
 from syncline.backlog import ALONE_AFTER, DeadReason, Item
 from syncline.errors import (
@@ -21,14 +20,6 @@ from syncline.records import ReadRequest, ReadStage
 from syncline.state_machine import WorkflowState
 from syncline.workflows.owner import this_owner
 from syncline.workflows.settings import EngineSettings
-
-
-@pytest.fixture
-def stage() -> Iterator[Stage]:
-    """A workflow that was started."""
-    with staged() as made:
-        made.workflow.start()
-        yield made
 
 
 def test_an_expired_cursor_finds_what_was_deleted_meanwhile(stage: Stage) -> None:

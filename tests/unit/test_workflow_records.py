@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 from tests.scripted import nothing
-from tests.workflow_room import Stage, staged
+from tests.workflow_room import Stage
 
 from syncline.errors import (
     ConflictError,
@@ -14,14 +12,6 @@ from syncline.errors import (
     UnavailableError,
 )
 from syncline.records import decode_values
-
-
-@pytest.fixture
-def stage() -> Iterator[Stage]:
-    """A workflow that was started."""
-    with staged() as made:
-        made.workflow.start()
-        yield made
 
 
 def test_one_bad_record_is_set_aside_and_the_rest_arrives(stage: Stage) -> None:
