@@ -236,6 +236,8 @@ class Settlement:
     retry_at: datetime | None = None
     #: WAITING and DEAD: the record that must be at the target first.
     parent: RecordKey | None = None
+    #: WAITING: the parent was queued when that was decided.
+    parent_queued: bool = False
     #: RETRY and DEAD: the attempt may have been applied.
     ambiguous: bool = False
     #: RETRY: false gives the attempt back, because the service failed and not the record.
@@ -381,10 +383,13 @@ class Backlog(Protocol):
           was not WRITTEN.
         - The ledger and the dead letters change in the same transaction. WRITTEN, and SKIPPED that is
           `in_step`, resolve the key's dead letters that are not newer.
-        - WAITING: the row is ready again as soon as its parent ends in any way but RETRY and RELEASED, in that very
-          transaction, and at the latest at `retry_at`. `waits_from` tells since when the same change has waited. A
-          parent that the ledger knows by now and that is not queued makes it ready at once; one that the ledger knows
-          does so with DEAD that names a parent.
+        - WAITING: the row is ready again as soon as its parent ends in any way but RELEASED and, where the ledger does
+          not know it, RETRY; in that very transaction, and at the latest at `retry_at`. `waits_from` tells since when
+          the same change has waited.
+        - WAITING makes the row ready at once, to be decided on again, where other workers were faster: when the ledger
+          knows the parent by now and it is not queued, when it was queued (`parent_queued`) and is not any more, and
+          when it waits itself, directly or through others, for this record. So does DEAD that names a parent which the
+          ledger knows.
         - A parent that is WRITTEN or SKIPPED and that the ledger knows then queues the records of all open letters that
           name it, to be read anew by key.
         - DEAD after an attempt that may have been applied leaves an empty fingerprint in the ledger: the target may

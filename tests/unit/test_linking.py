@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from tests.forest import FOREST_KEYS, ForestHistory, ForestTarget, Planting
 from tests.misbehaving import REFUSED, record_id
 
-from syncline.backlog import DeadReason
+from syncline.backlog import DeadReason, Entry, Settlement, Settling
 from syncline.records import RecordKey
 from syncline.schemas import TableSchema
 from syncline.views import ReconcileKind
 from syncline.workflows.linking import _LATE
+from syncline.workflows.owner import this_owner
 
 
 def forest(*growths: tuple[str, int, str | None, str, int | None], **planting: Any) -> ForestHistory:
@@ -162,6 +164,39 @@ def test_records_that_campaign_has_may_point_at_each_other(length: int) -> None:
     for row in history.world.stored["cusAccount"]:
         assert row["lastName"] == "B"
     assert history.wrongs() == []
+
+
+@pytest.mark.parametrize("length", [2, 3])
+def test_workers_that_have_a_circle_in_hand_between_them_wait_for_nothing(length: int) -> None:
+    """Each decides at the same moment that its record waits for one of another worker: no time has to pass."""
+    history = forest(*(("account", number, "A", "a", None) for number in range(length)))
+    for number in range(length):
+        history.world.rows["account", record_id(number)]["parentid"] = record_id((number + 1) % length)
+        history.world.stored["cusAccount"].append({"accountId": record_id(number), "lastName": "of others"})
+    history.drain()
+    storage, name, minute = history.storage, history.workflow.id, timedelta(minutes=1)
+    crew = [storage.acquire(name, this_owner(), minute, workers=length) for _ in range(length)]
+    workers = [worker for worker in crew if worker is not None]
+    keys = [RecordKey(table="account", id=record_id(number)) for number in range(length)]
+    seq = storage.next_read(workers[0])
+    storage.put(workers[0], [Entry(key=key, seq=seq, payload=None, refresh=True) for key in keys])
+    waits = [
+        Settlement(
+            item=storage.lease(worker, 1)[0],
+            settling=Settling.WAITING,
+            parent=keys[(number + 1) % length],
+            parent_queued=True,
+            retry_at=storage.now() + minute,
+        )
+        for number, worker in enumerate(workers)
+    ]
+    for worker, wait in zip(workers, waits, strict=True):
+        storage.settle(worker, [wait])
+        storage.release(worker)
+
+    history.cycle()
+
+    assert (history.workflow.backlog.size, letters(history), history.wrongs()) == (0, {}, [])
 
 
 @pytest.mark.parametrize("length", [1, 2, 3])

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Final, TypeAlias
 
-from syncline.backlog import SUSPECT_AFTER, suspicion
+from syncline.backlog import SUSPECT_AFTER, Settlement, suspicion
 from syncline.parents import Parent
 from syncline.records import RecordKey
 from syncline.storage import sql_letters, sql_putting
@@ -18,7 +18,7 @@ from syncline.storage.columns import as_microseconds, key_to_column, key_to_id
 from syncline.storage.dialect import Row
 from syncline.storage.sql_transaction import DELETE, READY, STATES, WAITING, Transaction
 
-__all__ = ["Ended", "end_waits", "ended", "is_there", "parents", "wait", "waits_for"]
+__all__ = ["Ended", "end_waits", "ended", "is_there", "parents", "wait", "waits_for", "waits_in_vain"]
 
 #: Waits ended in one transaction at most for each table because their time came.
 _DUE_AT_ONCE: Final = 10_000
@@ -34,16 +34,32 @@ def wait(tx: Transaction, workflow_id: int, item_id: int, table_id: int, parent:
     tx.expect(1, tx.session.run("begin_wait", (tx.now, item_id)))
 
 
-def is_there(tx: Transaction, workflow_id: int, key: RecordKey, *, queued_too: bool) -> bool:
-    """Whether the ledger knows the record, and with which values; if it is queued as well, only where that counts."""
+def is_there(tx: Transaction, workflow_id: int, key: RecordKey) -> bool:
+    """Whether the ledger knows the record, and with which values."""
+    table_id = tx.find_table(workflow_id, key.table)
+    if table_id is None:
+        return False
+    found = tx.session.rows_among("ledger_among", (table_id,), [key_to_column(key.id)])
+    return bool(found and found[0][1])
+
+
+def waits_in_vain(tx: Transaction, workflow: str, workflow_id: int, settlement: Settlement) -> bool:
+    """Whether what a record is to wait for has come by now, or changed so that nobody would wake it."""
+    parent = settlement.parent
+    if parent is None:
+        return False
+    if not _is_queued(tx, workflow_id, parent):
+        return settlement.parent_queued or is_there(tx, workflow_id, parent)
+    return settlement.item.key in waits_for(tx, workflow, parent)
+
+
+def _is_queued(tx: Transaction, workflow_id: int, key: RecordKey) -> bool:
     table_id = tx.find_table(workflow_id, key.table)
     if table_id is None:
         return False
     column = key_to_column(key.id)
-    found = tx.session.rows_among("ledger_among", (table_id,), [column])
-    if not found or not found[0][1]:
-        return False
-    return queued_too or sql_putting.find_records(tx, table_id, [column])[column][1] is None
+    found = sql_putting.find_records(tx, table_id, [column]).get(column)
+    return found is not None and found[1] is not None
 
 
 def ended(tx: Transaction, workflow_id: int, ends: Iterable[Ended]) -> None:

@@ -169,8 +169,7 @@ def _settle_one(tx: Transaction, held: Held, settlement: Settlement) -> bool:
     leased = _find(tx, settlement.item.id, held.epoch)
     if leased is None:
         return False
-    dead, parent = settlement.settling is Settling.DEAD, settlement.parent
-    if parent is not None and sql_children.is_there(tx, held.workflow_id, parent, queued_too=dead):
+    if _is_outdated(tx, held, settlement):
         settlement = Settlement(item=settlement.item, settling=Settling.RELEASED)
     tx.expect(1, tx.session.run("end_lease", (held.epoch, leased.id)))
     tx.count(leased.table_id, leased.op, leased.lane, LEASED, -1)
@@ -202,6 +201,14 @@ def _settle_one(tx: Transaction, held: Held, settlement: Settlement) -> bool:
     _leave_queue(tx, [(leased.record_id, leased.table_id, leased.known, settlement, follower)])
     sql_children.ended(tx, held.workflow_id, [(leased.table_id, leased.key, _is_there(settlement, leased.known))])
     return True
+
+
+def _is_outdated(tx: Transaction, held: Held, settlement: Settlement) -> bool:
+    """Whether another worker has done something about the parent since it was decided to wait for it or give up."""
+    if settlement.settling is Settling.WAITING:
+        return sql_children.waits_in_vain(tx, held.grant.workflow, held.workflow_id, settlement)
+    parent = settlement.parent
+    return parent is not None and sql_children.is_there(tx, held.workflow_id, parent)
 
 
 def _await_person(tx: Transaction, held: Held, leased: _Leased, settlement: Settlement) -> None:
@@ -261,6 +268,9 @@ def _give_back(tx: Transaction, held: Held, leased: _Leased, settlement: Settlem
     if due > tx.now:
         tx.session.run("add_delayed", (leased.table_id, leased.id, due))
         tx.count(leased.table_id, leased.op, leased.lane, DELAYED)
+        if leased.known:
+            # The target has it, and nobody need wait for the next attempt.
+            sql_children.ended(tx, held.workflow_id, [(leased.table_id, leased.key, False)])
     else:
         tx.session.run("add_ready", (leased.table_id, leased.lane, suspicion(leased.crashes), leased.id))
         tx.count(leased.table_id, leased.op, leased.lane, READY)

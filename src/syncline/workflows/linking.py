@@ -138,7 +138,7 @@ class Linking:
         if parent.dead:
             return self._dead(item, linked, _SET_ASIDE, fresh=fresh)
         if self._is_loading(parent.key.table):
-            return self._waits(item, linked)
+            return self._waits(item, linked, queued=False)
         if inquiry is None or parent.key not in inquiry.parents:
             return _ASK
         return self._about_asked(item, linked, inquiry.parents[parent.key], missing)
@@ -146,9 +146,9 @@ class Linking:
     def _about_known(self, item: Item, linked: LinkedTo, parent: Parent, *, fresh: bool) -> Verdict:
         """Campaign has it, unless what is queued takes it away; what waits for the record itself is no deletion."""
         if parent.state is ItemState.LEASED:
-            return _GO if self._circle(item.key, parent) else self._waits(item, linked)
+            return _GO if self._circle(item.key, parent) else self._waits(item, linked, queued=True)
         if parent.deleting and parent.state in _UNDER_WAY:
-            return self._waits(item, linked) if fresh else _ASK
+            return self._waits(item, linked, queued=True) if fresh else _ASK
         return _GO
 
     def _about_queued(self, item: Item, linked: LinkedTo, parent: Parent, inquiry: Inquiry | None) -> Verdict:
@@ -161,7 +161,7 @@ class Linking:
             return self._dead(item, linked, _CIRCLE.format(" -> ".join(map(str, circle))), fresh=True)
         if self._expired(item):
             return self._dead(item, linked, self._late(), fresh=True)
-        return self._waits(item, linked)
+        return self._waits(item, linked, queued=True)
 
     def _circle(self, child: RecordKey, parent: Parent) -> list[RecordKey]:
         """The records that would wait for each other if the child waited for this parent; empty if they would not."""
@@ -194,7 +194,7 @@ class Linking:
         if self._expired(item):
             return self._dead(item, linked, self._late(), fresh=True)
         missing[linked.key] = None
-        return self._waits(item, linked)
+        return self._waits(item, linked, queued=True)
 
     def _is_loading(self, table: str) -> bool:
         """Whether a full read of the table is still to show what it has."""
@@ -207,13 +207,16 @@ class Linking:
     def _late(self) -> str:
         return _LATE.format(f"{self.settings.parent_wait / timedelta(hours=1):g} hours")
 
-    def _waits(self, item: Item, linked: LinkedTo) -> Verdict:
+    def _waits(self, item: Item, linked: LinkedTo, *, queued: bool) -> Verdict:
+        """`queued` says whether the parent is; else it is still to be read."""
         now = self.storage.now()
         since = item.waits_from or now
         latest = max(since + self.settings.parent_wait, now + _FIRST_LOOK)
         look_again = min(now + max(now - since, _FIRST_LOOK), latest)
         self._waiting[item.key] = linked.key
-        settlement = Settlement(item=item, settling=Settling.WAITING, parent=linked.key, retry_at=look_again)
+        settlement = Settlement(
+            item=item, settling=Settling.WAITING, parent=linked.key, parent_queued=queued, retry_at=look_again
+        )
         return Verdict(settlement=settlement)
 
     @staticmethod

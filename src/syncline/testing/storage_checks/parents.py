@@ -105,6 +105,63 @@ def check_a_parent_of_the_same_batch_frees_its_child(subject: Subject) -> None:
         storage.settle(grant, settlements(subject.lease(grant), Settling.SKIPPED, None))
 
 
+def check_no_circle_of_waits_is_closed(subject: Subject) -> None:
+    """Workers that had records in hand which point to each other: the last one is decided on again, and at once."""
+    reader, storage = subject.grant(), subject.storage
+    records = ("c1", "c2", "c3")
+    items = subject.put_and_lease(reader, *(entry(record) for record in records))
+    for item, parent in zip(items, ("c2", "c3", "c1"), strict=True):
+        wait = evolve(_waits(subject, item, parent), parent=key(parent), parent_queued=True)
+        assert storage.settle(reader, [wait]).settled == 1
+        subject.exact()
+    last = subject.one(reader)
+    assert (last.key.id, last.attempts, last.waits_from) == ("c3", 1, None)
+    assert storage.waits_for(WORKFLOW, key("c1")) == [key("c2"), key("c3")]
+    for record in ("c3", "c2", "c1"):  # each frees the one that waits for it
+        subject.end(reader, last)
+        assert last.key.id == record
+        last = next(iter(subject.lease(reader)), last)
+    assert subject.size() == 0
+    subject.exact()
+
+
+def check_a_parent_that_ended_meanwhile_is_not_waited_for(subject: Subject) -> None:
+    """Another worker has ended it since that was decided: nobody would wake the child, so it is decided on again."""
+    for settling in (Settling.DEAD, Settling.SKIPPED, Settling.WRITTEN):
+        reader, storage = subject.worker(), subject.storage
+        writer = subject.worker()
+        (parent,) = subject.put_and_lease(writer, entry("p", table="account"))
+        (child,) = subject.put_and_lease(reader, entry("c"))
+        end = Settlement(item=parent, settling=settling, reason=DeadReason.REFUSED, message="no", forget=True)
+        storage.settle(writer, [end])
+        storage.settle(reader, [evolve(_waits(subject, child, "p"), parent_queued=True)])
+        again = subject.one(reader)
+        # One that is still to be read is waited for.
+        storage.settle(reader, [_waits(subject, again, "p")])
+        assert subject.in_state(ItemState.WAITING) == 1
+        subject.exact()
+        subject.wait(_HOUR + 1)
+        reader = subject.grant()
+        storage.settle(reader, settlements(subject.lease(reader)))
+        storage.release(reader)
+
+
+def check_a_known_parent_that_is_tried_again_frees_its_children(subject: Subject) -> None:
+    """The target has it: nobody waits until another attempt succeeds. One that it does not have is waited for."""
+    grant, storage = subject.grant(), subject.storage
+    for known in (False, True):
+        (parent,) = subject.put_and_lease(grant, entry("p", table="account"))
+        _waiting(subject, grant)
+        later = storage.now() + timedelta(seconds=_HOUR)
+        storage.settle(grant, [Settlement(item=parent, settling=Settling.RETRY, retry_at=later)])
+        assert subject.in_state(ItemState.WAITING) == (not known)
+        subject.exact()
+        subject.wait(_HOUR + 1)
+        grant = subject.takeover()
+        storage.settle(grant, settlements(subject.lease(grant)))
+        assert subject.size() == 0
+
+
 def check_a_known_parent_is_not_waited_for(subject: Subject) -> None:
     """What the ledger knows by now is there; what it only suspects is not. A child is not set aside for it either."""
     grant, storage = subject.grant(), subject.storage
@@ -240,7 +297,7 @@ def check_what_is_known_of_parents(subject: Subject) -> None:
 
 
 def check_who_waits_for_whom(subject: Subject) -> None:
-    """Told from one record to the next, in order, up to one that does not wait, and once round a circle."""
+    """Told from one record to the next, in order, up to one that does not wait."""
     grant, storage = subject.grant(), subject.storage
     items = subject.put_and_lease(grant, *(entry(record) for record in "abc"))
     a, b, c = (item.key for item in items)
@@ -250,9 +307,6 @@ def check_who_waits_for_whom(subject: Subject) -> None:
     assert list(storage.waits_for(WORKFLOW, a)) == [b, c]
     assert list(storage.waits_for(WORKFLOW, c)) == []
     assert list(storage.waits_for(WORKFLOW, key("nowhere", "lead"))) == []
-    storage.settle(grant, [Settlement(item=items[2], settling=Settling.WAITING, parent=a, retry_at=look_again)])
-    assert list(storage.waits_for(WORKFLOW, a)) == [b, c]
-    assert list(storage.waits_for(WORKFLOW, b)) == [c, a]
 
 
 def check_parents_leave_before_children(subject: Subject) -> None:
