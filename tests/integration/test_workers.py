@@ -270,7 +270,7 @@ def test_silence_asked_of_one_worker_is_kept_by_all(room: Sandbox, storage: SQLS
 
 @pytest.mark.parametrize("workflow", ["opt_out", "ingress"])
 def test_what_carries_opt_outs_has_one_worker(room: Sandbox, storage: SQLStorage, workflow: str) -> None:
-    """What is decided about a person rests on what was just decided: nobody works beside."""
+    """What is decided about a person rests on what was just decided: nobody works beside, and whoever asks is told."""
     paired = evolve(MAPPING, opt_outs=[OptOutPair(dynamics="donotbulkemail", campaign="blackListEmail")])
     definition = DEFINITION if workflow == "opt_out" else IngressDefinition(mappings=[paired])
     apart = OptOutDefinition(direction=OptOutDirection.DYNAMICS_TO_CAMPAIGN, pairs=paired.opt_outs)
@@ -281,7 +281,11 @@ def test_what_carries_opt_outs_has_one_worker(room: Sandbox, storage: SQLStorage
     held = storage.acquire(chosen.id, owner(), LEASE)
     assert held is not None
 
-    assert chosen.run_cycle().end is CycleEnd.BUSY
+    standing_by = chosen.run_cycle()
+    assert standing_by.end is CycleEnd.BUSY
+    assert "one at a time, whatever EngineSettings.workers says" in standing_by.message
+    storage.release(held)
+    assert chosen.run_cycle(records=1).worked
 
 
 def test_two_workers_share_a_database_file(room: Sandbox, tmp_path: Path) -> None:

@@ -67,6 +67,10 @@ __all__ = ["CycleReport", "Workflow"]
 D = TypeVar("D", bound=Definition)
 
 _BUSY = "As many processes as may are working on this workflow."
+_STANDS_BY = (
+    "Another process works on this workflow. What carries opt-outs has one at a time, whatever EngineSettings.workers "
+    "says: this one stands by, and the first to call after the other one has ended goes on in its place."
+)
 
 
 class Workflow(ABC, Generic[D]):
@@ -130,6 +134,10 @@ class Workflow(ABC, Generic[D]):
     def _most_workers(self) -> int:
         """How many processes may work on it at a time."""
         return self._settings.workers
+
+    @property
+    def _busy(self) -> str:
+        return _STANDS_BY if self._most_workers < self._settings.workers else _BUSY
 
     # -- looking -------------------------------------------------------------------------------------------------------
 
@@ -320,7 +328,7 @@ class Workflow(ABC, Generic[D]):
         """A cycle in one role, and how many rows it took on."""
         grant = self._storage.acquire(self.id, this_owner(), self._settings.lease, workers=self._most_workers)
         if grant is None:
-            return self._report(CycleEnd.BUSY, message=_BUSY), 0
+            return self._report(CycleEnd.BUSY, message=self._busy), 0
         claimed = 0
         try:
             report, claimed = self._with_grant(grant, budget)
@@ -376,7 +384,7 @@ class Workflow(ABC, Generic[D]):
         if row.crashes >= self._settings.crash_loop_limit:
             return self._fail_of_crashes(grant, row.crashes), 0
         if grant.role is Role.WRITER and (row.state is WorkflowState.STARTING or self._most_workers == 1):
-            return self._report(CycleEnd.BUSY, message=_BUSY), 0
+            return self._report(CycleEnd.BUSY, message=self._busy), 0
         self._heed_gates()
         if row.state is WorkflowState.STARTING and not budget.until():
             if (waiting := self._begin(row, grant)) is not None:
