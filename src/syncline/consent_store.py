@@ -25,8 +25,8 @@ class ConsentStore(ABC):
 
         Decisions get ids that grow, and each carries a hash of its content and of all before it, as
         `syncline.consent.chain` says. Nothing empties one but `forget` and `purge`, which leave its place and hash and
-        add an entry that names it. A trouble that is there already keeps its `since`. Scope, here and below, is what
-        stands before the slash of the workflow's name.
+        add an entry that names it. A trouble that is there already keeps its `since`. Scope, here and below, is the
+        integration's name, `syncline.scopes.scope_of` the workflow.
         """
 
     @abstractmethod

@@ -12,7 +12,10 @@ __all__ = ["scope_of", "workflow_name"]
 
 
 def workflow_name(integration: str, kind: str) -> str:
-    """Raises DefinitionError for an integration's name that is empty, has a slash in it, or cannot be printed."""
+    """By which the storage knows a workflow.
+
+    Raises DefinitionError for an integration's name that is empty, has a slash in it, or cannot be printed.
+    """
     if not integration or "/" in integration or not integration.isprintable():
         raise DefinitionError("must be printable, not empty, and without a slash", path="name")
     return f"{integration}/{kind}"
