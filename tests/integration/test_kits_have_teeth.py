@@ -108,6 +108,13 @@ class Modest(CampaignStandard):
     capabilities = CampaignCapabilities(nested_links=False)
 
 
+class Constant(CampaignStandard):
+    """Links to the same record whichever is meant."""
+
+    def link_to(self, resource: TableSchema, key_field: str, key: str) -> Value:
+        return {"PKey": "@1"} if super().link_to(resource, key_field, key) else None
+
+
 class Miscounting(CampaignStandard):
     """Is one off."""
 
@@ -138,6 +145,7 @@ CAMPAIGN: list[tuple[type[CampaignStandard], ModuleType, set[str]]] = [
     (Easygoing, campaign_records, {"what_differs_is_not_the_same"}),
     (Touchy, campaign_records, {"a_deletion_takes_one_record"}),
     (Talkative, campaign_records, {"one_refused_record_holds_up_nobody"}),
+    (Constant, campaign_schema, {"links_are_made_as_declared"}),
     (Modest, campaign_schema, {"links_are_made_as_declared"}),
     (Miscounting, campaign_schema, {"records_are_counted"}),
     (
@@ -175,6 +183,17 @@ class Hoarding(Dataverse):
     def read(self, request: ReadRequest) -> Page:
         page = super().read(request)
         return evolve(page, changes=tuple(change for change in page.changes if not change.deleted))
+
+
+class Idle(Dataverse):
+    """Recommends to send nothing, in English."""
+
+    @property
+    def recommended_parallelism(self) -> int | None:
+        return 0
+
+    def describe(self, table: str, *, language: int = 1033) -> TableSchema | None:
+        return super().describe(table, language=language) if language == 1033 else None
 
 
 class Hasty(Dataverse):
@@ -254,6 +273,11 @@ DYNAMICS: list[tuple[type[Dataverse], ModuleType, set[str]]] = [
         {"a_row_without_its_parent_is_not_created"},
     ),
     (Upserting, dynamics_rows, {"rows_are_created_once"}),
+    (
+        Idle,
+        dynamics_reading,
+        {"a_table_is_described", "a_recommended_number_of_requests_is_one"},
+    ),
     (
         Hasty,
         dynamics_reading,

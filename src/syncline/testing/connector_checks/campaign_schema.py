@@ -34,11 +34,14 @@ def check_records_are_counted(subject: CampaignSubject) -> None:
 
 
 def check_links_are_made_as_declared(subject: CampaignSubject) -> None:
-    """`nested_links` is true: a record that is there can be pointed to, one that is not is None. False: it is said."""
+    """`nested_links` is true: each record that is there can be pointed to, others are None. False: it is said."""
     connector, schema = subject.connector, subject.schema
     subject.put(ANN, subject.texts())
+    subject.put(BOB, subject.texts())
     if connector.capabilities.nested_links:
-        assert connector.link_to(schema, subject.key_field, ANN) is not None
+        ann, bob, again = (connector.link_to(schema, subject.key_field, key) for key in (ANN, BOB, ANN))
+        assert ann is not None, "link_to() does not find a record that is there"
+        assert ann == again != bob, "two records are linked to in the same way, or one in two"
         assert connector.link_to(schema, subject.key_field, NOBODY) is None
     else:
         subject.refused(ProtocolError, lambda: connector.link_to(schema, subject.key_field, ANN))

@@ -14,7 +14,7 @@ def _ids(*pages: Page) -> list[str]:
 
 
 def check_a_table_is_described(subject: DynamicsSubject) -> None:
-    """The table is offered, has its columns and its primary key; one that does not exist is None."""
+    """The table is offered, has its columns and its primary key, in any language; one that does not exist is None."""
     connector = subject.connector
     assert subject.table in connector.tables()
     schema = connector.describe(subject.table)
@@ -22,6 +22,9 @@ def check_a_table_is_described(subject: DynamicsSubject) -> None:
     assert schema.name == subject.table
     assert schema.primary_key in schema.fields
     assert {*subject.columns} <= schema.fields.keys()
+    german = connector.describe(subject.table, language=1031)
+    assert german is not None, "describe() knows the table in English only"
+    assert german.fields.keys() == schema.fields.keys()
     assert connector.describe("no_such_table") is None
 
 
@@ -29,6 +32,14 @@ def check_rows_are_counted(subject: DynamicsSubject) -> None:
     """A number, which may be a day old, or None."""
     count = subject.connector.count(subject.table)
     assert count is None or count >= 0
+
+
+def check_a_recommended_number_of_requests_is_one(subject: DynamicsSubject) -> None:
+    """None as long as the service did not say how many requests at once it recommends; then 1 or more."""
+    assert subject.connector.recommended_parallelism is None
+    subject.ask()
+    recommended = subject.connector.recommended_parallelism
+    assert recommended is None or recommended >= 1, f"{recommended} requests at once get nothing done"
 
 
 def check_a_schema_has_a_mark(subject: DynamicsSubject) -> None:
