@@ -17,6 +17,8 @@ from syncline.records import Change, NewRow, Outcome, OutcomeKind
 from syncline.sandbox import Sandbox
 from syncline.testing.connector_checks import dynamics_events, dynamics_events_workflow
 
+pytestmark = pytest.mark.once
+
 
 @pytest.fixture(scope="module")
 def sandbox() -> Iterator[Sandbox]:

@@ -42,6 +42,8 @@ from syncline.testing.connector_checks import (
     dynamics_rows,
 )
 
+pytestmark = pytest.mark.once
+
 
 @pytest.fixture(scope="module")
 def sandbox() -> Iterator[Sandbox]:

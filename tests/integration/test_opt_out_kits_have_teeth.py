@@ -27,6 +27,8 @@ from syncline.testing.connector_checks import (
     dynamics_opt_outs_workflow,
 )
 
+pytestmark = pytest.mark.once
+
 
 @pytest.fixture(scope="module")
 def sandbox() -> Iterator[Sandbox]:
