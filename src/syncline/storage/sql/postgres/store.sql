@@ -10,6 +10,11 @@ SET LOCAL lock_timeout TO :patience;
 SET LOCAL idle_in_transaction_session_timeout TO :idle;
 -- To compile a query takes longer than any of these runs.
 SET LOCAL jit TO off;
+-- Every table may be empty now and have millions of rows in a moment, and a plan is kept while it is prepared: nothing
+-- that was good for a small table only.
+SET LOCAL enable_seqscan TO off;
+SET LOCAL enable_hashjoin TO off;
+SET LOCAL enable_mergejoin TO off;
 
 -- name: begin_reading
 BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;
@@ -38,7 +43,8 @@ SELECT id FROM workflows WHERE starts_with(name, :workflow) ORDER BY id FOR NO K
 
 -- name: now
 -- The one clock of this storage, in microseconds: what it is at this statement, not when the transaction began.
-SELECT CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000000 AS BIGINT);
+-- And which process of the server it is that answers.
+SELECT CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000000 AS BIGINT), pg_backend_pid();
 
 -- name: commit
 COMMIT;
