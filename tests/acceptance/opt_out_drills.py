@@ -33,9 +33,9 @@ __all__ = ["opt_outs"]
 _PAIRS = (EMAIL, PHONE)
 #: Opt-outs between two drills, and other changes of the same people, whose times they move.
 _OUT, _OTHERS = 12, 6
-#: Seconds in which at least one more opt-out must have arrived; and that nobody may be at work: a lease of three, and
-#: what a busy machine takes to start the server again.
-_PATIENCE, _NOBODY = 60.0, 20.0
+#: Seconds in which at least one more opt-out must have arrived, and that nobody may be at work: whoever stands by takes
+#: over within seconds, but on a busy machine the server alone may take longer to start again.
+_PATIENCE, _NOBODY = 300.0, 120.0
 _LOOK = 0.05
 
 

@@ -9,8 +9,11 @@ import sys
 
 import pytest
 from tests.acceptance.contact_drills import ingress
+from tests.acceptance.crew import Drill
 from tests.acceptance.drill_room import Trouble
 from tests.acceptance.event_drills import egress
+from tests.acceptance.forest_drills import linked
+from tests.acceptance.opt_out_drills import opt_outs
 from tests.postgres_room import Server
 
 DRILLS = 5
@@ -36,3 +39,19 @@ def test_four_workers_bring_events_to_dynamics(postgres: Server) -> None:
 
     assert report.problems == ()
     assert set(report.drills.values()) == {1}
+
+
+def test_two_workers_bring_linked_tables_to_campaign(postgres: Server) -> None:
+    """Killed and cut off in the middle: every record is there, and points to where it pointed in Dynamics."""
+    report = linked(postgres, records=300, trouble=Trouble(drills=1, kinds=(Drill.KILL, Drill.TERMINATE), workers=2))
+
+    assert report.problems == ()
+    assert set(report.drills.values()) == {1}
+
+
+def test_opt_outs_outlive_whoever_looks_after_them(postgres: Server) -> None:
+    """Killed twice, and whoever stands by goes on: everybody who opted out is out on both sides, and nobody else."""
+    report = opt_outs(postgres, records=60, trouble=Trouble(drills=2, kinds=(Drill.KILL,), workers=2))
+
+    assert report.problems == ()
+    assert report.drills == {Drill.KILL: 2}
