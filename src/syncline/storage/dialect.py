@@ -31,6 +31,12 @@ class Session(Protocol):
     def take(self, numbers: str, count: int) -> int:
         """The first of `count` numbers in a row that nobody was given before: `epoch` or `number`. They only grow."""
 
+    def claim(self, epoch: int, place: tuple[int, int, int], behind: int, most: int) -> list[Row]:
+        """Lease what has waited longest in a place of `ready` (a table, a lane, a suspicion) behind an id; in order.
+
+        Rows that another transaction has claimed are passed over. See the query for the columns.
+        """
+
     def run(self, query: str, parameters: Parameters = ()) -> int:
         """Execute; the number of rows that changed."""
 

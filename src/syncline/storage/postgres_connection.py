@@ -25,7 +25,7 @@ from psycopg.conninfo import conninfo_to_dict
 from psycopg.pq import Format, TransactionStatus
 from psycopg.types.numeric import Int8BinaryDumper, Int8Dumper
 
-from syncline.errors import StorageError, StorageUnusableError, SynclineError
+from syncline.errors import StorageCorruptError, StorageError, StorageUnusableError, SynclineError
 from syncline.storage.dialect import Parameters, Row
 from syncline.storage.postgres_errors import describe, is_forgotten, is_passing, is_refusal, translate
 from syncline.storage.postgres_queries import postgres_queries, postgres_schema
@@ -164,6 +164,14 @@ class PostgresSession:
             raise ValueError(f"at most {_BLOCK:,} rows in one transaction")
         found = self._execute(_TAKES[numbers], ()).fetchone()
         return int(found[0]) if found is not None else 0
+
+    def claim(self, epoch: int, place: tuple[int, int, int], behind: int, most: int) -> list[Row]:
+        table_id, lane, suspect = place
+        values = {"epoch": epoch, "table_id": table_id, "lane": lane, "suspect": suspect, "behind": behind}
+        rows = self.rows("claim", {**values, "most": most})
+        if any(row[1] is None for row in rows):
+            raise StorageCorruptError("what is ready to be leased is missing: nothing was kept.")
+        return rows
 
     def run(self, query: str, parameters: Parameters = ()) -> int:
         return self._execute(query, parameters).rowcount

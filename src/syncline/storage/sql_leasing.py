@@ -32,13 +32,12 @@ def lease(tx: Transaction, held: Held, limit: int, before: Mapping[str, Collecti
     if limit < 1:
         return []
     lanes = _ready_lanes(tx, held.workflow_id)
-    leased = tx.session.row("held_suspect", (held.workflow_id,))
-    if leased is not None and leased[0]:
+    leased, *suspect = tx.session.row("suspects", {"workflow": held.workflow_id}) or (None, None)
+    if leased:
         return []
-    suspect = None if leased is not None else tx.session.row("first_suspect", (held.workflow_id,))
     items: list[Item] = []
     for lane, tables in lanes:
-        if suspect is not None and suspect[0] == lane and not items:
+        if leased is None and suspect[0] == lane and not items:
             return _lease_suspects(tx, held, limit, *suspect) if tx.session.is_alone else None
         for turn in _turns(tx, held, tables, before):
             items += _lease_in_turn(tx, held, lane, turn, limit - len(items))
@@ -109,29 +108,30 @@ def _lease_suspects(
     tx: Transaction, held: Held, limit: int, lane: int, crashes: int, table_id: int, first: int
 ) -> list[Item]:
     """The first of them, with those of its table that were in as many crashes."""
-    place = (table_id, lane, crashes, first - 1, min(limit, suspects_together(crashes)))
-    return _claim(tx, held, table_id, lane, tx.session.rows("ready_items", place), suspect=crashes)
+    most = min(limit, suspects_together(crashes))
+    rows = tx.session.claim(held.epoch, (table_id, lane, crashes), first - 1, most)
+    return _count(tx, held, table_id, lane, rows)
 
 
 def _lease_in_turn(tx: Transaction, held: Held, lane: int, tables: Sequence[int], limit: int) -> list[Item]:
     """The oldest rows of the tables of a lane, one table after the other, beginning behind the one served last."""
     if len(tables) == 1:
-        rows = tx.session.rows("ready_items", (tables[0], lane, 0, 0, limit))
-        return _claim(tx, held, tables[0], lane, rows)
+        rows = tx.session.claim(held.epoch, (tables[0], lane, 0), 0, limit)
+        return _count(tx, held, tables[0], lane, rows)
     last = tx.turn(held.workflow_id)
     in_turn = [table for table in tables if table > last] + [table for table in tables if table <= last]
-    taken = _share(tx, lane, in_turn, limit)
+    taken = _share(tx, held, lane, in_turn, limit)
     served = [table_id for table_id, rows in taken.items() if rows]
     if served:
         # Of those with the longest share the last one had the last turn.
         latest = max(served, key=lambda table_id: (len(taken[table_id]), served.index(table_id)))
         tx.set_turn(held.workflow_id, latest)
-    claimed = (_claim(tx, held, table_id, lane, rows) for table_id, rows in taken.items())
+    claimed = (_count(tx, held, table_id, lane, rows) for table_id, rows in taken.items())
     return [item for item in chain.from_iterable(zip_longest(*claimed)) if item is not None]
 
 
-def _share(tx: Transaction, lane: int, in_turn: list[int], limit: int) -> dict[int, list[Row]]:
-    """As equal a number of rows of each table as there are."""
+def _share(tx: Transaction, held: Held, lane: int, in_turn: list[int], limit: int) -> dict[int, list[Row]]:
+    """Lease as equal a number of rows of each table as there are."""
     taken: dict[int, list[Row]] = {table_id: [] for table_id in in_turn}
     left = limit
     while in_turn and left:
@@ -140,7 +140,7 @@ def _share(tx: Transaction, lane: int, in_turn: list[int], limit: int) -> dict[i
         for turn, table_id in enumerate(in_turn):
             quota = share + (turn < more)
             behind = taken[table_id][-1][0] if taken[table_id] else 0
-            rows = tx.session.rows("ready_items", (table_id, lane, 0, behind, quota)) if quota else []
+            rows = tx.session.claim(held.epoch, (table_id, lane, 0), behind, quota) if quota else []
             taken[table_id] += rows
             left -= len(rows)
             if len(rows) == quota:
@@ -149,22 +149,8 @@ def _share(tx: Transaction, lane: int, in_turn: list[int], limit: int) -> dict[i
     return taken
 
 
-def _claim(
-    tx: Transaction, held: Held, table_id: int, lane: int, rows: Sequence[Row], *, suspect: int = 0
-) -> list[Item]:
-    """Lease these rows of a table and lane."""
-    if not rows:
-        return []
-    place = (table_id, lane, suspect)
-    if tx.session.is_alone:
-        ends = (rows[0][0], rows[-1][0])
-        tx.expect(len(rows), tx.session.run("lease_range", (held.epoch, *place, *ends)))
-        tx.expect(len(rows), tx.session.run("leave_range", (*place, *ends)))
-    else:
-        # What stands between them may be somebody else's.
-        leases = [(held.epoch, row[0], row[-1], table_id, row[3], lane, suspect) for row in rows]
-        tx.expect(len(rows), tx.session.run_many("add_lease", leases))
-        tx.expect(len(rows), tx.session.run_among("leave_ready_among", place, [row[0] for row in rows]))
+def _count(tx: Transaction, held: Held, table_id: int, lane: int, rows: Sequence[Row]) -> list[Item]:
+    """What was leased of a table and lane, counted."""
     for op, number in Counter(row[3] for row in rows).items():
         tx.count(table_id, op, lane, READY, -number)
         tx.count(table_id, op, lane, LEASED, number)
@@ -192,6 +178,6 @@ def _as_items(table: str, lane: Lane, rows: Sequence[Row]) -> list[Item]:
         )
         for (
             item_id, key, seq, _, first, refresh, ambiguous, attempts, crashes, queued_at, expected, payload, confirmed,
-            waits_from, _
+            waits_from
         ) in rows
     ]  # fmt: skip

@@ -91,6 +91,8 @@ class Transaction:
     #: Microseconds that time runs ahead of the database's, in tests.
     _ahead: int
     _changes: Counter[tuple[int, str]] = field(factory=Counter)
+    #: What counters were at the beginning, as far as anybody asked: while the transaction is alone they stay that.
+    _counters: dict[tuple[int, str], int] = field(factory=dict)
     #: The table that was served last, by workflow.
     _turns: dict[int, int] = field(factory=dict)
     _now: int | None = None
@@ -211,10 +213,13 @@ class Transaction:
 
     def counter(self, scope: int, name: str) -> int:
         """One counter, with what this transaction adds to it."""
-        row = self.session.row("counter", (scope, name))
-        if row is None:
-            raise StorageCorruptError(f"the counter {name} of {scope} is missing.")
-        return int(row[0]) + self._changes[scope, name]
+        found = self._counters.get((scope, name))
+        if found is None:
+            row = self.session.row("counter", (scope, name))
+            if row is None:
+                raise StorageCorruptError(f"the counter {name} of {scope} is missing.")
+            found = self._counters[scope, name] = int(row[0])
+        return found + self._changes[scope, name]
 
     def open_letters(self, workflow_id: int) -> int:
         """Dead letters of the workflow that are open."""
@@ -263,3 +268,4 @@ class Transaction:
         if changes:
             self.expect(len(changes), self.session.run_many("add_to_counter", changes))
         self._changes.clear()
+        self._counters.clear()

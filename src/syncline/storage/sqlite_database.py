@@ -79,6 +79,15 @@ class _Session:
         self._connection.execute(self._queries["take_numbers"], (count, numbers))
         return first
 
+    def claim(self, epoch: int, place: tuple[int, int, int], behind: int, most: int) -> list[Row]:
+        rows = self.rows("ready_items", (*place, behind, most))
+        if rows:
+            ends = (rows[0][0], rows[-1][0])
+            leased = self.run("lease_range", (epoch, *place, *ends))
+            if not leased == self.run("leave_range", (*place, *ends)) == len(rows):
+                raise StorageCorruptError(f"{leased} rows were leased instead of {len(rows)}: nothing was kept.")
+        return rows
+
     def run(self, query: str, parameters: Parameters = ()) -> int:
         return self._connection.execute(self._queries[query], parameters).rowcount
 

@@ -122,30 +122,27 @@ ORDER BY d.due, d.id LIMIT ?;
 -- name: next_due
 SELECT MIN(due) FROM delayed WHERE table_id = ?;
 
--- name: ready_items
--- The rows of a table and lane that wait longest, behind a place.
-SELECT i.id, r.key, i.seq, i.op, i.first, i.refresh, i.ambiguous, i.attempts, i.crashes, i.queued_at, i.checksum,
-    i.payload, i.confirmed, i.waits_from, i.record_id
-FROM ready q
-JOIN items i ON i.id = q.id
-JOIN records r ON r.id = i.record_id
-WHERE q.table_id = ? AND q.lane = ? AND q.suspect = ? AND q.id > ?
-ORDER BY q.id LIMIT ?;
-
--- name: held_suspect
--- Whether anybody has leased rows: none, or whether the first of them is a suspect; suspects are leased apart.
-SELECT l.suspect
-FROM grants g
-JOIN leases l ON l.epoch = g.epoch
-WHERE g.workflow_id = ? LIMIT 1;
-
--- name: first_suspect
--- The suspect that would be leased first: its lane, in how many crashes it was, its table and its place.
-SELECT q.lane, q.suspect, q.table_id, q.id
-FROM tables t
-JOIN ready q ON q.table_id = t.id AND q.lane IN (0, 1, 2) AND q.suspect > 0
-WHERE t.workflow_id = ?
-ORDER BY q.lane, q.suspect, q.id LIMIT 1;
+-- name: suspects
+-- Whether anybody has leased rows: NULL, or in how many crashes the first of them was; suspects are leased apart. And the
+-- suspect that would be leased first: its lane, in how many crashes it was, its table and its place; NULL where there is
+-- none.
+SELECT
+    (
+        SELECT l.suspect
+        FROM grants g
+        JOIN leases l ON l.epoch = g.epoch
+        WHERE g.workflow_id = :workflow LIMIT 1
+    ),
+    s.lane, s.suspect, s.table_id, s.id
+FROM workflows w
+LEFT JOIN (
+    SELECT q.lane, q.suspect, q.table_id, q.id
+    FROM tables t
+    JOIN ready q ON q.table_id = t.id AND q.lane IN (0, 1, 2) AND q.suspect > 0
+    WHERE t.workflow_id = :workflow
+    ORDER BY q.lane, q.suspect, q.id LIMIT 1
+) s ON w.id = :workflow
+WHERE w.id = :workflow;
 
 -- name: anything_is_ready
 -- Whether there is anything that could be leased now and is no suspect.
@@ -155,23 +152,6 @@ SELECT d.id FROM tables t JOIN delayed d ON d.table_id = t.id AND d.due <= :now 
 UNION ALL
 SELECT c.id FROM tables t JOIN children c ON c.table_id = t.id AND c.due <= :now WHERE t.workflow_id = :workflow
 LIMIT 1;
-
--- name: lease_range
--- From the first that was chosen to the last there is no other.
-INSERT INTO leases (epoch, id, record_id, table_id, op, lane, suspect)
-SELECT ?, q.id, i.record_id, q.table_id, i.op, q.lane, q.suspect
-FROM ready q
-JOIN items i ON i.id = q.id
-WHERE q.table_id = ? AND q.lane = ? AND q.suspect = ? AND q.id BETWEEN ? AND ?;
-
--- name: leave_range
-DELETE FROM ready WHERE table_id = ? AND lane = ? AND suspect = ? AND id BETWEEN ? AND ?;
-
--- name: add_lease
-INSERT INTO leases (epoch, id, record_id, table_id, op, lane, suspect) VALUES (?, ?, ?, ?, ?, ?, ?);
-
--- name: leave_ready_among
-DELETE FROM ready WHERE table_id = ? AND lane = ? AND suspect = ? AND id IN (?*);
 
 -- name: leased_between
 -- What is leased under an epoch: whether the ledger knows the record, and whether a newer change waits behind it.

@@ -37,10 +37,6 @@ SELECT * FROM unnest(
 INSERT INTO ready (table_id, lane, suspect, id)
 SELECT * FROM unnest(?::BIGINT[], ?::BIGINT[], ?::BIGINT[], ?::BIGINT[]);
 
--- name: add_lease
-INSERT INTO leases (epoch, id, record_id, table_id, op, lane, suspect)
-SELECT * FROM unnest(?::BIGINT[], ?::BIGINT[], ?::BIGINT[], ?::BIGINT[], ?::BIGINT[], ?::BIGINT[], ?::BIGINT[]);
-
 -- name: remove_delayed
 DELETE FROM delayed
 USING unnest(?::BIGINT[], ?::BIGINT[]) AS a (table_id, id)

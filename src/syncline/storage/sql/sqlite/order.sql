@@ -2,8 +2,9 @@
 -- CROSS JOIN in the order in which they stand, and uses no index but the order of the rows where one is NOT INDEXED.
 
 -- name: ready_items
+-- The rows of a table and lane that wait longest, behind a place.
 SELECT i.id, r.key, i.seq, i.op, i.first, i.refresh, i.ambiguous, i.attempts, i.crashes, i.queued_at, i.checksum,
-    i.payload, i.confirmed, i.waits_from, i.record_id
+    i.payload, i.confirmed, i.waits_from
 FROM ready q
 CROSS JOIN items i ON i.id = q.id
 CROSS JOIN records r ON r.id = i.record_id
@@ -11,11 +12,15 @@ WHERE q.table_id = ? AND q.lane = ? AND q.suspect = ? AND q.id > ?
 ORDER BY q.id LIMIT ?;
 
 -- name: lease_range
+-- From the first that was chosen to the last there is no other.
 INSERT INTO leases (epoch, id, record_id, table_id, op, lane, suspect)
 SELECT ?, q.id, i.record_id, q.table_id, i.op, q.lane, q.suspect
 FROM ready q
 CROSS JOIN items i ON i.id = q.id
 WHERE q.table_id = ? AND q.lane = ? AND q.suspect = ? AND q.id BETWEEN ? AND ?;
+
+-- name: leave_range
+DELETE FROM ready WHERE table_id = ? AND lane = ? AND suspect = ? AND id BETWEEN ? AND ?;
 
 -- name: leased_between
 SELECT l.id, l.record_id, l.table_id, l.op, l.lane, r.fingerprint IS NOT NULL,
