@@ -140,15 +140,18 @@ def _as_parent(key: RecordKey, row: Row | None, *, dead: bool) -> Parent:
     )
 
 
+def _key(tx: Transaction, workflow_id: int, table_id: int, key: bytes) -> RecordKey:
+    return RecordKey(table=tx.table_name(workflow_id, table_id), id=key_to_id(key))
+
+
 def waits_for(tx: Transaction, workflow: str, record: RecordKey) -> list[RecordKey]:
     """See `Storage.waits_for`."""
     workflow_id = tx.workflow_id(workflow)
-    names = tx.table_names(workflow_id)
     way, here = [record], record
     while True:
         table_id = tx.find_table(workflow_id, here.table)
         row = None if table_id is None else tx.session.row("waits_for", (table_id, key_to_column(here.id)))
-        here = here if row is None else RecordKey(table=names[row[0]], id=key_to_id(row[1]))
+        here = here if row is None else _key(tx, workflow_id, *row)
         if here in way:
             return way[1:]
         way.append(here)
