@@ -275,7 +275,7 @@ def test_a_rule_of_the_database_is_told_without_values(postgres: Server) -> None
 
         def work(tx: Transaction) -> None:
             tx.session.run("add_record", (1, 1, b"secret of a customer", None))
-            tx.session.run("add_item", (1, 1, 1, 1, 0, 1, 0, 0, 0, None, 0, b"secret of a customer"))
+            tx.session.enqueue([(1, 1, 1, 1, 0, 1, 0, 0, 0, None, 0, b"secret of a customer")])
 
         with pytest.raises(StorageCorruptError, match="SQLSTATE 23502, table items") as caught:
             storage._write(WORKFLOW, work)

@@ -37,6 +37,15 @@ class Session(Protocol):
         Rows that another transaction has claimed are passed over. See the query for the columns.
         """
 
+    def enqueue(self, items: Sequence[Row]) -> int:
+        """Add rows to `items`, with ids in a row that are theirs alone, and to what is ready; how many are in both.
+
+        The columns are those of the table, without those that begin empty.
+        """
+
+    def finish(self, epoch: int, ids: Sequence[int]) -> int:
+        """Take rows that are leased under the epoch out of `leases` and `items`; how many were in both."""
+
     def run(self, query: str, parameters: Parameters = ()) -> int:
         """Execute; the number of rows that changed."""
 

@@ -173,6 +173,12 @@ class PostgresSession:
             raise StorageCorruptError("what is ready to be leased is missing: nothing was kept.")
         return rows
 
+    def enqueue(self, items: Sequence[Row]) -> int:
+        return self.run_many("enqueue", items)
+
+    def finish(self, epoch: int, ids: Sequence[int]) -> int:
+        return self.run_among("finish", (epoch,), ids)
+
     def run(self, query: str, parameters: Parameters = ()) -> int:
         return self._execute(query, parameters).rowcount
 

@@ -141,8 +141,7 @@ def _add(tx: Transaction, plain: list[_Loose]) -> list[_Placed]:
         # Plain ints: the driver is slow to bind anything else, also a bool.
         lane, flags = int(entry.lane), (1 if entry.first else 0, 1 if refresh else 0, 0)
         rows.append((place, record_id, table_id, entry.seq, op, lane, *flags, now, checksum(payload), payload))
-    tx.expect(len(rows), tx.session.run_many("add_item", rows))
-    tx.expect(len(rows), tx.session.run("ready_added", (plain[0][0], plain[-1][0])))
+    tx.expect(len(rows), tx.session.enqueue(rows))
     tx.count_all(((row[2], row[4], row[5]) for row in rows), READY)
     return others
 
@@ -206,8 +205,7 @@ def _place(tx: Transaction, one: _Placed, found: _Found) -> str:
         one.id, record_id, one.table_id, entry.seq, one.op, one.lane, entry.first, entry.refresh, one.ambiguous, tx.now,
         checksum(entry.payload), entry.payload,
     )  # fmt: skip
-    tx.expect(1, tx.session.run("add_item", row))
-    tx.expect(1, tx.session.run("add_ready", (one.table_id, one.lane, 0, one.id)))
+    tx.expect(1, tx.session.enqueue([row]))
     tx.count(one.table_id, one.op, one.lane, READY)
     return "queued"
 

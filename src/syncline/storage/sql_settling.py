@@ -94,12 +94,7 @@ def _finish(tx: Transaction, held: Held, leases: Sequence[Row], ended: dict[int,
     if not leases:
         return
     ids = [lease[0] for lease in leases]
-    tx.expect(len(ids), tx.session.run_among("end_leases_among", (held.epoch,), ids))
-    if ids[-1] - ids[0] + 1 == len(ids):
-        removed = tx.session.run("finish_items_between", (ids[0], ids[-1]))
-    else:
-        removed = tx.session.run_among("finish_items_among", (), ids)
-    tx.expect(len(ids), removed)
+    tx.expect(len(ids), tx.session.finish(held.epoch, ids))
     tx.count_all((lease[2:5] for lease in leases), LEASED, -1)
     ways = [ended[lease[0]] for lease in leases]
     written = sum(one.settling is Settling.WRITTEN for one in ways)

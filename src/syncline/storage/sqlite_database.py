@@ -88,6 +88,18 @@ class _Session:
                 raise StorageCorruptError(f"{leased} rows were leased instead of {len(rows)}: nothing was kept.")
         return rows
 
+    def enqueue(self, items: Sequence[Row]) -> int:
+        if not items:
+            return 0
+        added = self.run_many("add_item", items)
+        return min(added, self.run("ready_added", (items[0][0], items[-1][0])))
+
+    def finish(self, epoch: int, ids: Sequence[int]) -> int:
+        ended = self.run_among("end_leases_among", (epoch,), ids)
+        if ids[-1] - ids[0] + 1 == len(ids):
+            return min(ended, self.run("finish_items_between", (ids[0], ids[-1])))
+        return min(ended, self.run_among("finish_items_among", (), ids))
+
     def run(self, query: str, parameters: Parameters = ()) -> int:
         return self._connection.execute(self._queries[query], parameters).rowcount
 

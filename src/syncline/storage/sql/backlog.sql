@@ -48,13 +48,6 @@ SELECT key, id, item_id, fingerprint FROM records WHERE table_id = ? AND key IN 
 -- A known record gets a place in the queue, if it has none.
 UPDATE records SET item_id = ? WHERE id = ? AND item_id IS NULL;
 
--- name: add_item
-INSERT INTO items (id, record_id, table_id, seq, op, lane, first, refresh, ambiguous, queued_at, checksum, payload)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
-
--- name: ready_added
-INSERT INTO ready (table_id, lane, suspect, id) SELECT table_id, lane, 0, id FROM items WHERE id BETWEEN ? AND ?;
-
 -- name: find_item
 SELECT i.id, i.seq, i.op, i.lane, i.first, i.ambiguous, i.crashes,
     EXISTS (
@@ -168,14 +161,8 @@ UPDATE leases SET sending = 1 WHERE epoch = ? AND id IN (?*);
 -- name: still_leased
 SELECT id FROM leases WHERE epoch = ? AND id IN (?*);
 
--- name: end_leases_among
-DELETE FROM leases WHERE epoch = ? AND id IN (?*);
-
 -- name: end_lease
 DELETE FROM leases WHERE epoch = ? AND id = ?;
-
--- name: finish_items_between
-DELETE FROM items WHERE id BETWEEN ? AND ?;
 
 -- name: finish_items_among
 DELETE FROM items WHERE id IN (?*);

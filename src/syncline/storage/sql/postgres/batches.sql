@@ -26,12 +26,18 @@ UPDATE records SET item_id = a.item_id
 FROM unnest(?::BIGINT[], ?::BIGINT[]) AS a (item_id, id)
 WHERE records.id = a.id AND records.item_id IS NULL;
 
--- name: add_item
-INSERT INTO items (id, record_id, table_id, seq, op, lane, first, refresh, ambiguous, queued_at, checksum, payload)
-SELECT * FROM unnest(
-    ?::BIGINT[], ?::BIGINT[], ?::BIGINT[], ?::BIGINT[], ?::BIGINT[], ?::BIGINT[], ?::BIGINT[], ?::BIGINT[],
-    ?::BIGINT[], ?::BIGINT[], ?::BIGINT[], ?::BYTEA[]
-);
+-- name: enqueue
+WITH added AS (
+    INSERT INTO items (
+        id, record_id, table_id, seq, op, lane, first, refresh, ambiguous, queued_at, checksum, payload
+    )
+    SELECT * FROM unnest(
+        ?::BIGINT[], ?::BIGINT[], ?::BIGINT[], ?::BIGINT[], ?::BIGINT[], ?::BIGINT[], ?::BIGINT[], ?::BIGINT[],
+        ?::BIGINT[], ?::BIGINT[], ?::BIGINT[], ?::BYTEA[]
+    )
+    RETURNING table_id, lane, id
+)
+INSERT INTO ready (table_id, lane, suspect, id) SELECT table_id, lane, 0, id FROM added;
 
 -- name: add_ready
 INSERT INTO ready (table_id, lane, suspect, id)

@@ -1,4 +1,5 @@
--- What a lease takes while other leases run beside it: rows that somebody else has taken are passed over.
+-- What a lease takes while other leases run beside it: rows that somebody else has taken are passed over. And how what was
+-- leased leaves the queue.
 
 -- name: claim
 -- The rows of a table and lane that wait longest, behind a place: out of what is ready, leased, and told. An item that is
@@ -40,3 +41,7 @@ JOIN items i ON i.id = c.id
 WHERE c.table_id = ? AND c.due <= ?
 ORDER BY c.due, c.id LIMIT ?
 FOR UPDATE OF c SKIP LOCKED;
+
+-- name: finish
+WITH ended AS (DELETE FROM leases WHERE epoch = ? AND id IN (?*) RETURNING id)
+DELETE FROM items USING ended WHERE items.id = ended.id;

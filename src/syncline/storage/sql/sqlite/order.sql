@@ -11,17 +11,6 @@ CROSS JOIN records r ON r.id = i.record_id
 WHERE q.table_id = ? AND q.lane = ? AND q.suspect = ? AND q.id > ?
 ORDER BY q.id LIMIT ?;
 
--- name: lease_range
--- From the first that was chosen to the last there is no other.
-INSERT INTO leases (epoch, id, record_id, table_id, op, lane, suspect)
-SELECT ?, q.id, i.record_id, q.table_id, i.op, q.lane, q.suspect
-FROM ready q
-CROSS JOIN items i ON i.id = q.id
-WHERE q.table_id = ? AND q.lane = ? AND q.suspect = ? AND q.id BETWEEN ? AND ?;
-
--- name: leave_range
-DELETE FROM ready WHERE table_id = ? AND lane = ? AND suspect = ? AND id BETWEEN ? AND ?;
-
 -- name: leased_between
 SELECT l.id, l.record_id, l.table_id, l.op, l.lane, r.fingerprint IS NOT NULL,
     EXISTS (SELECT 1 FROM waiting w WHERE w.item_id = l.id)
