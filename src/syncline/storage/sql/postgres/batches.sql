@@ -22,9 +22,13 @@ SELECT * FROM unnest(?::BIGINT[], ?::BIGINT[], ?::BYTEA[], ?::BIGINT[])
 ON CONFLICT (table_id, key) DO NOTHING;
 
 -- name: queue_record
-UPDATE records SET item_id = a.item_id
-FROM unnest(?::BIGINT[], ?::BIGINT[]) AS a (item_id, id)
-WHERE records.id = a.id AND records.item_id IS NULL;
+UPDATE records SET item_id = found.item_id
+FROM (
+    SELECT a.item_id, r.id
+    FROM unnest(?::BIGINT[], ?::BIGINT[]) AS a (item_id, id)
+    CROSS JOIN LATERAL (SELECT r.id FROM records r WHERE r.id = a.id AND r.item_id IS NULL OFFSET 0) r
+) found
+WHERE records.id = found.id;
 
 -- name: enqueue
 WITH added AS (
@@ -60,8 +64,7 @@ WHERE records.id = a.id;
 
 -- name: drop_record
 DELETE FROM records
-USING unnest(?::BIGINT[]) AS a (id)
-WHERE records.id = a.id AND records.item_id IS NULL AND records.fingerprint IS NULL
+WHERE records.id = ANY (ARRAY(SELECT unnest(?::BIGINT[]))) AND records.item_id IS NULL AND records.fingerprint IS NULL
     AND NOT EXISTS (
         SELECT 1 FROM tables t
         JOIN seen s ON s.table_id = t.id AND s.round = t.round

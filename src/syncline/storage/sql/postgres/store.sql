@@ -10,11 +10,8 @@ SET LOCAL lock_timeout TO :patience;
 SET LOCAL idle_in_transaction_session_timeout TO :idle;
 -- To compile a query takes longer than any of these runs.
 SET LOCAL jit TO off;
--- Every table may be empty now and have millions of rows in a moment, and a plan is kept while it is prepared: nothing
--- that was good for a small table only.
-SET LOCAL enable_seqscan TO off;
-SET LOCAL enable_hashjoin TO off;
-SET LOCAL enable_mergejoin TO off;
+-- Every table may be empty now and have millions of rows in a moment: a plan that was good a moment ago is good no more.
+SET LOCAL plan_cache_mode TO force_custom_plan;
 
 -- name: begin_reading
 BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;
