@@ -84,14 +84,14 @@ def most_urgent(rows: dict[RecordKey, Row]) -> int:
 
 
 def next_suspects(suspects: dict[RecordKey, Row], limit: int) -> list[RecordKey]:
-    """Of the most urgent lane those with the fewest crashes, of the table of the oldest of them."""
+    """Of the most urgent lane those with the most crashes, of the table of the oldest of them."""
     lane = most_urgent(suspects)
     line = sorted(
-        (row.change.crashes, row.change.place, key) for key, row in suspects.items() if row.change.lane == lane
+        (-row.change.crashes, row.change.place, key) for key, row in suspects.items() if row.change.lane == lane
     )
-    crashes, _, first = line[0]
-    together = [key for number, _, key in line if number == crashes and key.table == first.table]
-    return together[: min(limit, suspects_together(crashes))]
+    most, _, first = line[0]
+    together = [key for number, _, key in line if number == most and key.table == first.table]
+    return together[: min(limit, suspects_together(-most))]
 
 
 def check_order(innocent: dict[RecordKey, Row], items: list[Item], limit: int) -> None:

@@ -360,9 +360,10 @@ class Backlog(Protocol):
           table those that go before it: while one of them has ready rows in a lane, the table has no turn there.
         - Suspects, on which processes died `SUSPECT_AFTER` times or more while they were marked as being sent, are
           leased apart: only when no grant of the workflow holds a leased row, and before others of their lane. Those of
-          one table with the fewest crashes, all with the same number, are returned together, the oldest first, up to
-          `suspects_together(crashes)`; from `ALONE_AFTER` crashes on that is one. Rows that are no suspects go on being
-          leased meanwhile, but none while a suspect is.
+          one table with the most crashes, all with the same number, are returned together, the oldest first, up to
+          `suspects_together(crashes)`; from `ALONE_AFTER` crashes on that is one. So whatever is poisonous is found one
+          after the other, each in few crashes in a row. While suspects are ready and something else is leased, only
+          rows of more urgent lanes are leased, and none at all while a suspect is: their turn comes.
         - Several workers may lease at the same moment, and need not wait for each other. Then each takes what comes
           next of the rows that no other one has in hand, so that the order holds between their leases only roughly;
           nothing is returned only when nothing was eligible.

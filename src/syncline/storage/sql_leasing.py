@@ -37,7 +37,9 @@ def lease(tx: Transaction, held: Held, limit: int, before: Mapping[str, Collecti
         return []
     items: list[Item] = []
     for lane, tables in lanes:
-        if leased is None and suspect[0] == lane and not items:
+        if lane == suspect[0]:
+            if leased is not None or items:  # they are next: what anybody has in hand ends first
+                return items
             return _lease_suspects(tx, held, limit, *suspect) if tx.session.is_alone else None
         for turn in _turns(tx, held, tables, before):
             items += _lease_in_turn(tx, held, lane, turn, limit - len(items))

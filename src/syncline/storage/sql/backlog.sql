@@ -133,7 +133,7 @@ LEFT JOIN (
     FROM tables t
     JOIN ready q ON q.table_id = t.id AND q.lane IN (0, 1, 2) AND q.suspect > 0
     WHERE t.workflow_id = :workflow
-    ORDER BY q.lane, q.suspect, q.id LIMIT 1
+    ORDER BY q.lane, q.suspect DESC, q.id LIMIT 1
 ) s ON w.id = :workflow
 WHERE w.id = :workflow;
 
