@@ -7,7 +7,7 @@ lock of the workflow.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import psycopg
@@ -22,7 +22,7 @@ from syncline.testing.storage_checks.subject import Subject, entry, settlements
 MANY = 20_000
 BATCHES = sorted(name for name, statement in postgres_queries().items() if statement.columns)
 #: A value of each type that a column of a batch has.
-VALUES = {"BIGINT": lambda number: number, "BYTEA": lambda number: b"%d" % number, "TEXT": lambda number: str(number)}
+VALUES: dict[str, Callable[[int], object]] = {"BIGINT": int, "BYTEA": lambda number: b"%d" % number, "TEXT": str}
 
 
 def all_queued(subject: Subject) -> None:
@@ -59,7 +59,7 @@ def goes_through_the_batch_again(plan: dict[str, Any]) -> bool:
 
 
 @pytest.mark.parametrize("statistics", [all_queued, all_known, nothing_yet])
-def test_a_batch_is_no_square(postgres: Server, statistics: Any) -> None:
+def test_a_batch_is_no_square(postgres: Server, statistics: Callable[[Subject], None]) -> None:
     """No statement for many rows goes through them again for each row of a table."""
     schema = postgres.schema()
     storage: PostgresStorage = postgres.storage(schema)
