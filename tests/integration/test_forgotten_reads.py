@@ -12,6 +12,7 @@ from syncline.storage import sql_reading
 from syncline.storage.postgres import PostgresStorage
 from syncline.store import PageCommit
 from syncline.testing.storage_checks.subject import WORKFLOW, Subject, entry, position
+from syncline.upkeep import Retention
 
 #: More than goes in two transactions.
 SEEN = 20_001
@@ -64,4 +65,17 @@ def test_what_a_process_left_behind_counts_for_nobody(postgres: Server, schema: 
     storage.forget_seen(grant, "contact", position())
     assert number(postgres, schema, "SELECT COUNT(*) FROM seen") == 0
     assert number(postgres, schema, "SELECT COUNT(*) FROM records") == 1
+    subject.exact()
+
+
+def test_what_a_process_left_behind_goes_with_what_is_old(postgres: Server, schema: str, subject: Subject) -> None:
+    """Where no full read follows, tidying up removes it: keys of people of whom nothing else is known."""
+    storage, grant = subject.storage, subject.grant()
+    page = PageCommit(table="contact", position=position(compares=True), entries=[], seen=["a", "gone"])
+    storage.commit_page(grant, page)
+    assert isinstance(storage, PostgresStorage)
+    storage._write(WORKFLOW, lambda tx: sql_reading.forget_seen(tx, tx.hold_reader(grant), "contact", position()))
+    assert storage.purge(WORKFLOW, Retention(), 10).total == 0
+    assert number(postgres, schema, "SELECT COUNT(*) FROM seen") == 0
+    assert number(postgres, schema, "SELECT COUNT(*) FROM records") == 0
     subject.exact()

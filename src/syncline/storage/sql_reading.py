@@ -167,7 +167,7 @@ def _forget_seen(tx: Transaction, table_id: int) -> None:
 def remove_past_seen(tx: Transaction, workflow: str, limit: int) -> int:
     """Remove some of what was forgotten, and the records of it that are neither queued nor known; how many there were.
 
-    Where a process dies before all of it is gone, whoever forgets next comes past it.
+    Where a process dies before all of it is gone, whoever forgets or tidies up next comes past it.
     """
     rows = tx.session.rows("past_seen", (tx.workflow_id(workflow), limit))
     if rows:

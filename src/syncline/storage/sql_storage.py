@@ -417,7 +417,9 @@ class SQLStorage(Storage):
         return self._read(lambda tx: sql_erasure.suppressed(tx, scope, people))
 
     def purge(self, workflow: str, retention: Retention, limit: int) -> Purged:
-        return self._write(workflow, lambda tx: sql_upkeep.purge(tx, workflow, retention, limit))
+        gone = self._write(workflow, lambda tx: sql_upkeep.purge(tx, workflow, retention, limit))
+        self._remove_past_seen(workflow)
+        return gone
 
     def start_over(
         self, workflow: str, tables: Collection[str], action: ActionEntry, *, doubt: bool, snapshot: str | None = None
