@@ -6,14 +6,14 @@ import csv
 import json
 import sqlite3
 from contextlib import closing
-from datetime import timedelta
+from datetime import datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 import pytest
 from tests.consent_room import ANN, BOB, CONTACTS, EMAIL, PHONE, SETTINGS, add_the_opposite, synced, with_ann_and_bob
-from tests.ingress_room import campaign, dataverse
+from tests.ingress_room import campaign, campaign_of, dataverse
 
 from syncline import (
     IngressDefinition,
@@ -24,14 +24,17 @@ from syncline import (
     WorkflowState,
 )
 from syncline.backlog import Lane
+from syncline.connectors.base import ChangedPage
+from syncline.connectors.campaign import CampaignChanges, CampaignStandard
 from syncline.connectors.dynamics import ClientSecret, Dataverse
 from syncline.connectors.file_drop import FileDrop
 from syncline.consent import Reason, Side
 from syncline.definitions import OptOutPair, OptOutRule
-from syncline.errors import DefinitionError
-from syncline.instrumentation import Notice, OptOutDelayed
+from syncline.errors import DefinitionError, SchemaChangedError
+from syncline.instrumentation import Notice, OptOutDelayed, ResyncStarted
 from syncline.records import Values
 from syncline.sandbox import Sandbox
+from syncline.schemas import TableSchema
 from syncline.storage.sqlite import SQLiteStorage
 from syncline.views.preview import PreviewKind
 from syncline.workflows.base import CycleReport
@@ -56,10 +59,11 @@ class Room:
         files = more.pop("files", None)
         storage = more.pop("storage", None) or MemoryStorage()
         dynamics = more.pop("dynamics", None) or dataverse(sandbox)
+        target = more.pop("campaign", None) or campaign(sandbox)
         definition = OptOutDefinition(direction=OptOutDirection(direction), pairs=[EMAIL, PHONE], **more)
         self.integration = Integration(
             dynamics=dynamics,
-            campaign=campaign(sandbox),
+            campaign=target,
             storage=storage,
             ingress=INGRESS,
             opt_out=definition,
@@ -161,6 +165,40 @@ def test_dynamics_as_the_only_source_opts_in_after_a_seen_change_only(sandbox: S
     room.opt_out.stop()
     room.sync()
     assert room.flags(BOB)[::2] == (False, True)
+
+
+class ForgottenPages(CampaignStandard):
+    """Campaign, which does not know the addresses of some next pages any more."""
+
+    dead = 0
+
+    def changed_since(self, resource: TableSchema, since: datetime | None, link: str | None) -> ChangedPage:
+        if link is not None and self.dead:
+            self.dead -= 1
+            raise SchemaChangedError("There is nothing at this address.", table=resource.name)
+        return super().changed_since(resource, since, link)
+
+
+def test_a_pass_over_profiles_that_cannot_go_on_begins_anew(sandbox: Sandbox) -> None:
+    """The address of a page may live no longer than what made it; when it dies again and again, a person is told."""
+    target = campaign_of(ForgottenPages, sandbox, changes=CampaignChanges(lines=1))
+    room = Room(sandbox, campaign=target)
+    room.load()
+    sandbox.campaign.update("profile", BOB, blackListEmail=True)
+    target.dead = 1
+    room.sync()
+    assert room.flags(BOB) == (True, False, True, False)
+    assert [notice.table for notice in room.told if isinstance(notice, ResyncStarted)] == ["profile"]
+    room.pass_time(120)
+    sandbox.campaign.update("profile", ANN, blackListPhone=True)
+    target.dead = 2
+    room.opt_out.replay()
+    room.opt_out.stop()
+    room.opt_out.start()
+    assert room.opt_out.run_cycle(seconds=10).status is WorkflowState.FAILED
+    room.opt_out.start()
+    room.sync()
+    assert room.flags(ANN) == (False, True, False, True)
 
 
 def test_campaign_as_the_only_source(sandbox: Sandbox) -> None:

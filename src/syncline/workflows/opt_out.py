@@ -20,7 +20,14 @@ from syncline.connectors.file_source import FileSource
 from syncline.consent import Decision, Side, Sighting, Terms
 from syncline.definition_json import definition_from_json
 from syncline.definitions import OptOutDefinition, OptOutDirection
-from syncline.errors import CursorLostError, DefinitionError
+from syncline.errors import (
+    CursorLostError,
+    DefinitionError,
+    ProtocolError,
+    RecordRefusedError,
+    SchemaChangedError,
+    UntrustedUrlError,
+)
 from syncline.exported_files import FilePage
 from syncline.instrumentation import PageRead, ReplayRequested, ResyncStarted
 from syncline.records import Page, ReadPosition, ReadStage
@@ -51,6 +58,8 @@ _OVERLAP: Final = timedelta(minutes=1)
 #: People who may have a profile now, looked up at a time.
 _ARRIVED: Final = 1_000
 _WAITING: Final = "waiting"
+#: What Campaign, or whatever stands before it, can say of the address of a page that it does not serve any more.
+_LINK_IS_DEAD: Final = (CursorLostError, ProtocolError, RecordRefusedError, SchemaChangedError, UntrustedUrlError)
 
 
 class OptOutWorkflow(Workflow[OptOutDefinition]):
@@ -209,6 +218,8 @@ class _OptOutWork(Work):
         self._marks = dict(lane.storage.file_marks(lane.workflow)) if files is not None else {}
         sources = [CONTACT, *([PROFILE] if poll_campaign else []), *([EXPORTS] if files is not None else []), _WAITING]
         self._due = dict.fromkeys(sources, clock.monotonic())
+        #: Whether a pass over the profiles was begun anew in this cycle.
+        self._passes_again = False
 
     @property
     def gates(self) -> Sequence[Gate]:
@@ -283,8 +294,17 @@ class _OptOutWork(Work):
         return Reading(
             fetch=partial(self._parties.campaign.changed_since, self._parties.profile, since, position.link),
             keep=partial(self._keep_profiles, grant, position, seq, self._clock.monotonic()),
+            failed=partial(self._pass_again, grant, position, seq),
             about=PROFILE,
         )
+
+    def _pass_again(self, grant: Grant, position: ReadPosition, seq: int, error: BaseException) -> None:
+        """A pass whose next page is not to be had begins anew, once in a cycle: a link may not live for ever."""
+        if position.link is None or self._passes_again or not isinstance(error, _LINK_IS_DEAD):
+            raise error
+        self._passes_again = True
+        self._commit(grant, PROFILE, evolve(position, link=None, delta_link=None), [], seq)
+        self._lane.tell(ResyncStarted(workflow=self._lane.workflow, table=PROFILE, reason=error.message))
 
     def _keep_profiles(self, grant: Grant, position: ReadPosition, seq: int, asked_at: float, answer: object) -> int:
         page = cast(ChangedPage, answer)
