@@ -24,7 +24,7 @@ from syncline import (
     WorkflowState,
 )
 from syncline.backlog import Lane
-from syncline.connectors.base import ChangedPage
+from syncline.connectors.base import ChangedPage, DynamicsConnector
 from syncline.connectors.campaign import CampaignChanges, CampaignStandard
 from syncline.connectors.dynamics import ClientSecret, Dataverse
 from syncline.connectors.file_drop import FileDrop
@@ -538,6 +538,24 @@ def test_what_does_not_fit_is_refused_at_the_start(sandbox: Sandbox) -> None:
     assert "disabled" in failed(room)
     room.opt_out.start()
     assert room.opt_out.run_cycle().status is WorkflowState.FAILED
+
+
+class Unconditional(Dataverse):
+    """A connector whose writes depend on nothing."""
+
+    update_over = DynamicsConnector.update_over
+
+
+def test_a_connector_that_could_cover_a_newer_opt_out_is_not_written_with(sandbox: Sandbox) -> None:
+    """Said before anything runs, where opt-outs are to travel to Dynamics; the other direction needs no such write."""
+    secret = ClientSecret(
+        sandbox.tenant_id, sandbox.client_id, sandbox.client_secret, authority_url=sandbox.authority_url
+    )
+    dynamics = Unconditional(sandbox.dynamics_url, secret, allow_loopback_http=True)
+    assert "Unconditional cannot make them" in failed(Room(sandbox, dynamics=dynamics))
+    one_way = Room(sandbox, direction="dynamics_to_campaign", dynamics=dynamics)
+    one_way.load()
+    one_way.sync()
 
 
 def test_a_source_for_campaigns_opt_outs_is_needed(sandbox: Sandbox) -> None:

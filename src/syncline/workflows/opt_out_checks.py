@@ -100,6 +100,16 @@ class _Preflight(Preflight):
             return
         self.passed(name, "through a filter on lastModified")
 
+    def conditional(self) -> None:
+        """Whether what is written to Dynamics can be made to depend on what was read there."""
+        kind = type(self.dynamics)
+        if self.definition.direction.writes_dynamics and kind.update_over is DynamicsConnector.update_over:
+            self.failed(
+                "Dynamics 365: conditional writes",
+                f"{kind.__name__} cannot make them",
+                "Implement update_over() in it, or choose the direction from Dynamics to Campaign.",
+            )
+
     def rule(self) -> None:
         if (
             self.definition.rule is OptOutRule.BASE3_HYB
@@ -155,6 +165,7 @@ def preflight(
     flight.apart()
     flight.tables()
     flight.source()
+    flight.conditional()
     flight.rule()
     report = flight.report()
     if not report.ok or flight.contact is None or flight.profile is None:
