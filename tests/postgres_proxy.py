@@ -5,7 +5,6 @@ Each message of the protocol has a kind, a length and a body; a client's first m
 
 from __future__ import annotations
 
-import re
 import socket
 import struct
 import threading
@@ -16,8 +15,6 @@ from typing import Any
 
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
-#: What a server says of its process, by its number and a key, when it lets somebody in.
-_PROCESS = re.compile(rb"(K\0\0\0\x0c)....(?=....Z\0\0\0\x05I)", re.DOTALL)
 _COMMIT = b"Q" + struct.pack(">i", 11) + b"COMMIT\0"
 
 
@@ -41,8 +38,6 @@ class Proxy:
         self._folder = folder
         self.loss = Loss.NONE
         self.lost = 0
-        #: Whether it names another process of the server than the one that answers, as a pool does.
-        self.pools = False
         #: Whether it hangs up on everybody who comes.
         self.deny = False
         self._held: socket.socket | None = None
@@ -131,7 +126,7 @@ class Proxy:
             while said := server.recv(65536):
                 if server is self._deaf_to:
                     break
-                client.sendall(_PROCESS.sub(rb"\1\0\0\0\0", said) if self.pools else said)
+                client.sendall(said)
         if server is self._deaf_to:
             self._answered.set()
         self._hang_up(client)

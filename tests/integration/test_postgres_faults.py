@@ -125,43 +125,6 @@ def test_a_commit_without_an_answer_happens_once(postgres: Server, proxy: Proxy,
         assert storage.counts(WORKFLOW).totals.refused == 0
 
 
-def prepared(storage: PostgresStorage) -> int:
-    """How many queries the server has kept for the session that the storage has idle."""
-    assert isinstance(storage._database, PostgresDatabase)
-    with storage._database._borrowed() as link:
-        return int(link._says.execute("SELECT COUNT(*) FROM pg_prepared_statements").fetchall()[0][0])
-
-
-def work_off(storage: PostgresStorage, grant: Grant, rounds: int) -> None:
-    for number in range(rounds):
-        storage.put(grant, [entry(f"r{number}")])
-        storage.settle(grant, settlements(storage.lease(grant, 1)))
-
-
-def test_what_is_asked_again_and_again_is_prepared(own: OwnServer) -> None:
-    """The server plans it once; where it has dropped that, the transaction is begun anew and nothing happens twice."""
-    with closing(own.storage()) as storage:
-        grant = granted(storage)
-        work_off(storage, grant, 4)
-        assert prepared(storage) > 5
-        assert isinstance(storage._database, PostgresDatabase)
-        with storage._database._borrowed() as link:
-            link._connection.pgconn.exec_(b"DEALLOCATE ALL")
-        assert prepared(storage) == 0
-        work_off(storage, grant, 4)
-        assert prepared(storage) > 5
-        exact(storage, 8)
-
-
-def test_nothing_is_prepared_through_a_pool(postgres: Server, proxy: Proxy) -> None:
-    """The next transaction may be in another session: the process that answers is not the one that was named."""
-    proxy.pools = True
-    with closing(PostgresStorage(proxy.url, schema=postgres.schema())) as storage:
-        work_off(storage, granted(storage), 4)
-        assert prepared(storage) == 0
-        exact(storage, 4)
-
-
 def test_a_read_whose_answer_is_lost_is_read_again(postgres: Server, proxy: Proxy) -> None:
     """A transaction that changed nothing needs no outcome."""
     with closing(PostgresStorage(proxy.url, schema=postgres.schema())) as storage:

@@ -3,9 +3,8 @@
 What lives here: everything that imports psycopg. None of its exceptions gets past this module, nor does anything the
 server says in words: that can hold values of records. No rules of the queue.
 
-A connection may lead to a pool such as PgBouncer's, where the next transaction is another session: nothing is set or
-locked for longer than a transaction, and queries are prepared only where the session is seen to be the connection's
-own.
+A connection may lead to a pool such as PgBouncer's, where the next transaction is another session: nothing is prepared,
+set or locked for longer than a transaction.
 """
 
 from __future__ import annotations
@@ -27,7 +26,7 @@ from psycopg.types.numeric import Int8BinaryDumper, Int8Dumper
 
 from syncline.errors import StorageCorruptError, StorageError, StorageUnusableError, SynclineError
 from syncline.storage.dialect import Parameters, Row
-from syncline.storage.postgres_errors import describe, is_forgotten, is_passing, is_refusal, translate
+from syncline.storage.postgres_errors import describe, is_passing, is_refusal, translate
 from syncline.storage.postgres_queries import postgres_queries, postgres_schema
 
 __all__ = ["Address", "OutcomeUnknown", "PostgresConnection", "PostgresSession", "TransactionGone", "read_address"]
@@ -44,8 +43,6 @@ _LENGTH: Final = struct.Struct(">i")
 _NULL: Final = _LENGTH.pack(-1)
 #: Numbers that a transaction gets at once.
 _BLOCK: Final = 1_048_576
-#: How often a query is asked before it is prepared.
-_PREPARED_AFTER: Final = 2
 _TAKES: Final = {"epoch": "take_epoch", "number": "take_number"}
 
 
@@ -317,11 +314,7 @@ class PostgresConnection:
             found = self._says.fetchone()
         except psycopg.Error as error:
             raise self.meaning(error) from None
-        self.session.began_at, backend = found if found is not None else (0, 0)
-        # A pool names no process, or one of its own: what is prepared there would be missing in the next transaction.
-        # What only reads is planned anew each time: it may look at whole tables, and their sizes change.
-        own = queries[0] == "begin_writing" and backend == self._connection.info.backend_pid
-        self._connection.prepare_threshold = _PREPARED_AFTER if own else None
+        self.session.began_at = int(found[0]) if found is not None else 0
 
     @staticmethod
     def _text(query: str) -> str:
@@ -387,8 +380,6 @@ class PostgresConnection:
     def meaning(self, error: psycopg.Error) -> SynclineError | TransactionGone:
         """What to raise instead of an exception of the driver."""
         state = error.sqlstate
-        if is_forgotten(state):
-            self.close()
         if self._connection.closed or is_passing(state):
             return TransactionGone("the connection was lost" if state is None else describe(state))
         if state is None:

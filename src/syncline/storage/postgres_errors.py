@@ -18,7 +18,7 @@ from syncline.errors import (
     SynclineError,
 )
 
-__all__ = ["describe", "is_forgotten", "is_passing", "is_refusal", "translate"]
+__all__ = ["describe", "is_passing", "is_refusal", "translate"]
 
 #: The transaction is gone, nothing of it happened, and beginning it anew is the right answer
 #: (https://www.postgresql.org/docs/current/errcodes-appendix.html): serialization failure, deadlock, the server is
@@ -26,8 +26,6 @@ __all__ = ["describe", "is_forgotten", "is_passing", "is_refusal", "translate"]
 _PASSING: Final = frozenset(
     {"40001", "40P01", "57P01", "57P02", "57P03", "57P05", "53300", "25P03", "25P04", "25006", "57P04"}
 )
-#: What was prepared is not there, or something else is under its name: the session is not what it was.
-_FORGOTTEN: Final = frozenset({"26000", "42P05"})
 #: It waited for a lock, or somebody cancelled it.
 _BUSY: Final = frozenset({"55P03", "57014", "55006"})
 _FULL: Final = frozenset({"53100", "53200", "53000", "53400", "54000"})
@@ -54,11 +52,6 @@ _REFUSALS: Final = (
 def is_passing(sqlstate: str | None) -> bool:
     """Whether the transaction may simply be begun anew. None is an error of the driver, before anything was sent."""
     return sqlstate is not None and (sqlstate in _PASSING or sqlstate.startswith("08"))
-
-
-def is_forgotten(sqlstate: str | None) -> bool:
-    """Whether the session has lost what was prepared in it. On another connection the transaction may be begun anew."""
-    return sqlstate in _FORGOTTEN
 
 
 def is_refusal(words: str) -> bool:

@@ -10,8 +10,6 @@ SET LOCAL lock_timeout TO :patience;
 SET LOCAL idle_in_transaction_session_timeout TO :idle;
 -- To compile a query takes longer than any of these runs.
 SET LOCAL jit TO off;
--- Every table may be empty now and have millions of rows in a moment: a plan that was good a moment ago is good no more.
-SET LOCAL plan_cache_mode TO force_custom_plan;
 
 -- name: begin_reading
 BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;
@@ -40,8 +38,7 @@ SELECT id FROM workflows WHERE starts_with(name, :workflow) ORDER BY id FOR NO K
 
 -- name: now
 -- The one clock of this storage, in microseconds: what it is at this statement, not when the transaction began.
--- And which process of the server it is that answers.
-SELECT CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000000 AS BIGINT), pg_backend_pid();
+SELECT CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000000 AS BIGINT);
 
 -- name: commit
 COMMIT;
