@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager
 from typing import Final
 
 from syncline.definitions import OptOutDefinition, OptOutDirection, OptOutPair
-from syncline.errors import DefinitionError
+from syncline.errors import CheckFailedError
 from syncline.testing.connector_checks.dynamics_subject import DynamicsSubject, row_id
 from syncline.testing.connector_checks.running import PEOPLE, Running, running_opt_outs
 from syncline.testing.connector_checks.trouble import Trouble
@@ -63,21 +63,21 @@ def check_opt_outs_of_contacts_reach_campaign(subject: DynamicsSubject) -> None:
 def check_opt_outs_of_profiles_reach_contacts(subject: DynamicsSubject) -> None:
     """Who opts out in Campaign is out in Dynamics; nothing else of a contact changes.
 
-    A connector without `update_over` is told so: the workflow fails with a DefinitionError and changes nobody.
+    With a connector without `update_over` the workflow does not start, and changes nobody.
     """
     if not subject.opt_out:
         return
     target = _target(subject)
     with _running(subject, target, OptOutDirection.CAMPAIGN_TO_DYNAMICS) as run:
-        run.catch_up()
-        target.put(row_id(1), **{_CHANNEL: True})
         if not subject.updates_over:
-            subject.clock.jump(60)
+            target.put(row_id(1), **{_CHANNEL: True})
             run.cycle()
-            assert run.workflow.error is not None, "the workflow goes on with a connector that has no update_over()"
-            assert run.workflow.error.kind == DefinitionError.__name__
+            assert run.workflow.error is not None, "the workflow starts with a connector that has no update_over()"
+            assert run.workflow.error.kind == CheckFailedError.__name__
             assert subject.opted_out(row_id(1)) is False
             return
+        run.catch_up()
+        target.put(row_id(1), **{_CHANNEL: True})
         run.catch_up()
         _out(subject, target, [row_id(1)])
         assert subject.get(row_id(1)) == subject.texts("Person 1")
