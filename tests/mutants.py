@@ -15,8 +15,11 @@ from pathlib import Path
 
 from attrs import frozen
 
+import syncline
+
 ROOT = Path(__file__).parents[1]
-SOURCE = ROOT / "src"
+#: The package as it is imported here.
+SOURCE = Path(syncline.__file__).parent
 #: Longer than any of these tests take; what hangs was not noticed.
 _PATIENCE = 600
 
@@ -267,7 +270,7 @@ def survives(mutant: Mutant) -> bool:
     """Whether the tests of a mutant pass although it is broken. Raises RuntimeError when they could not be run."""
     with tempfile.TemporaryDirectory() as away:
         source = Path(away) / "src"
-        shutil.copytree(SOURCE, source)
+        shutil.copytree(SOURCE, source / "syncline")
         file = source / "syncline" / mutant.path
         file.write_text(mutant.break_in(file.read_text(encoding="utf-8")), encoding="utf-8")
         environment = os.environ | {"PYTHONPATH": os.pathsep.join((str(source), str(ROOT)))}

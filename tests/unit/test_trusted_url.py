@@ -191,3 +191,10 @@ def test_an_origin_says_where_it_is() -> None:
     assert other is not None
     assert other.origin.authority == "[::1]:8080"
     assert other.target == "/"
+
+
+def test_an_address_shows_its_origin_only() -> None:
+    """A path can hold the key of a person: `repr` tells where a request goes and not whom it is about."""
+    shown = repr(Address.parse("https://contoso.crm.dynamics.com/people/anna@contoso.example?name=Anna"))
+    assert "contoso.crm.dynamics.com" in shown
+    assert "anna" not in shown.lower()

@@ -74,7 +74,8 @@ class Address:
     """Where a request goes: the origin, and the path with the query as they are sent."""
 
     origin: Origin
-    target: str
+    #: It may hold the key of a person, so it is shown to nobody.
+    target: str = field(repr=False)
 
     @property
     def path(self) -> str:
